@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# What of Sandem goes into the nodes: binaries, agents, sandem.yaml, the crm configuration.
+# Sourced by lab.
+
+sandem_check_build() {
+	local b
+	for b in sandemd sandemctl; do
+		[ -x "$BUILD/$b" ] ||
+			die "$BUILD/$b is missing: run make, or set SANDEM_BUILD, or use 'up --bare'"
+	done
+}
+
+# Copies, so that a build during a run changes nothing in a running cluster.
+sandem_configure() {
+	local n b
+	for b in sandemd sandemctl; do
+		[ ! -x "$BUILD/$b" ] || install -m 755 "$BUILD/$b" "$DIR/sbin/$b"
+	done
+	mkdir -p "$DIR/ocf/sandem"
+	install -m 755 "$REPO"/agents/ocf/* "$DIR/ocf/sandem/" ||
+		die "the agents in $REPO/agents/ocf can't be copied"
+	truncate -s "$DISK_SIZE" "$DIR/srv/disk0.img" || die "--disk-size $DISK_SIZE: use e.g. 1G"
+	if [ -n "$CONFIG" ]; then cp "$CONFIG" "$DIR/sandem.yaml"; else sandem_yaml >"$DIR/sandem.yaml"; fi
+	for n in $NODES; do
+		install -D -m 644 "$DIR/sandem.yaml" "$DIR/$n/etc.up/sandem/sandem.yaml"
+		mkdir -p "$DIR/$n/var.up/log/sandem"
+	done
+}
+
+sandem_yaml() {
+	local n
+	echo "cluster: {name: $NAME}"
+	echo "nodes:"
+	for n in $NODES; do
+		echo "  - {name: $n, id: $(node_id "$n"), portals: [\"$(ip_of "$n"):3260\"]}"
+	done
+	cat <<E
+groups: [{name: g0}]
+luns:
+  - {name: disk0, group: g0, handler: file, path: /srv/disk0.img, size: $DISK_SIZE, direct: false}
+targets:
+  - name: iqn.2026-11.io.sandem:demo
+    luns: [{lun: 0, name: disk0}]
+    initiators: ["iqn.*"]
+E
+}
+
+# sandem_owner GROUP: the node on which pacemaker has promoted it
+sandem_owner() {
+	local n o
+	for n in $NODES; do
+		node_alive "$n" || continue
+		o=$(node_run "$n" crm_resource --resource "$1" --locate 2>/dev/null |
+			sed -n 's/.* on: \([^ ]*\) \(Promoted\|Master\).*/\1/p')
+		[ -n "$o" ] && { echo "$o"; return 0; }
+		break
+	done
+	return 1
+}
+
+sandem_up() {
+	node_run node-a crm configure load update - <"$REPO/configs/sandem.crm" ||
+		die "crm refuses configs/sandem.crm"
+	poll 60 sandem_owner g0 || die "no node was promoted for g0 within 60 s: $(
+		node_run node-a crm_mon -1 --inactive --failcounts 2>&1 | tail -n 25)"
+	stack_wait 60 || die "the cluster does not settle"
+}
