@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# Sandem. `make help` lists the targets; README.md tells which two you want.
+
+SHELL := /bin/bash
+BUILD ?= build
+CC ?= gcc
+PREFIX ?= /usr
+VARIANT_CFLAGS ?=
+
+CFLAGS ?= -O2 -g
+SANDEM_CFLAGS = -std=gnu17 -D_GNU_SOURCE -Wall -Wextra -Werror -Werror=switch -Wmissing-prototypes \
+	-Wstrict-prototypes -Wpointer-arith -fno-strict-aliasing -fno-omit-frame-pointer -msse4.2 \
+	-I. -I$(BUILD) -DRCU_MEMBARRIER=0 -MMD -MP $(VARIANT_CFLAGS)
+
+# A room of the house → its archive. The order is the order of the arrows: a room may use those after it.
+ROOMS = daemon drivers cluster pr-sync alua core
+room_src = $(sort $(wildcard $(1)/*.c) $(wildcard $(1)/*/*.c))
+room_obj = $(patsubst %.c,$(BUILD)/%.o,$(call room_src,$(1)))
+archive = $(BUILD)/$(1).a
+
+LIBS_core = -luring -lurcu-qsbr -lurcu-common -lisal
+LIBS_alua = -lprotobuf-c
+LIBS_pr-sync = -lprotobuf-c
+LIBS_cluster = -lcpg -lquorum -lcmap -lprotobuf-c -lcrypto -lqb
+LIBS_drivers = -lisal -lcrypto
+LIBS_daemon = -lcyaml -ljansson -lqb -lcrypto
+# What a program of this room links: its archive and those it may know.
+LINK_core = core
+LINK_alua = alua core
+LINK_pr-sync = pr-sync core
+LINK_drivers = drivers core
+LINK_cluster = cluster pr-sync alua core
+LINK_daemon = $(ROOMS)
+LINK_tools =
+archives = $(foreach r,$(LINK_$(1)),$(call archive,$(r)))
+libs = $(sort $(foreach r,$(LINK_$(1)),$(LIBS_$(r)))) -lpthread
+
+PROTOS = $(wildcard cluster/*.proto pr-sync/*.proto alua/*.proto)
+PROTO_C = $(patsubst %.proto,$(BUILD)/%.pb-c.c,$(PROTOS))
+PROTO_H = $(PROTO_C:.c=.h)
+proto_obj = $(patsubst $(1)/%.proto,$(BUILD)/$(1)/%.pb-c.o,$(wildcard $(1)/*.proto))
+
+UNIT_SRC = $(sort $(wildcard tests/unit/*/*_test.c))
+UNIT_BIN = $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(UNIT_SRC))
+CLUSTER_BIN = $(patsubst tests/cluster/%.c,$(BUILD)/tests/cluster/%,$(wildcard tests/cluster/*.c))
+BENCH_BIN = $(patsubst tests/bench/%.c,$(BUILD)/tests/bench/%,$(wildcard tests/bench/*.c))
+
+.DEFAULT_GOAL := all
+.PHONY: all help
+all: $(BUILD)/sandemd $(BUILD)/sandemctl $(BUILD)/sandem-load tests-bin
+.PHONY: tests-bin unit-bin
+unit-bin: $(UNIT_BIN)
+tests-bin: $(CLUSTER_BIN) $(BENCH_BIN)
+
+# ---- objects --------------------------------------------------------------------------------
+$(BUILD)/%.pb-c.c $(BUILD)/%.pb-c.h: %.proto
+	@mkdir -p $(@D)
+	protoc-c --proto_path=. --c_out=$(BUILD) $<
+
+$(BUILD)/%.o: %.c | $(PROTO_H)
+	@mkdir -p $(@D)
+	$(CC) $(SANDEM_CFLAGS) $(CFLAGS) -c -o $@ $<
+
+$(BUILD)/%.pb-c.o: $(BUILD)/%.pb-c.c
+	$(CC) $(SANDEM_CFLAGS) $(CFLAGS) -Wno-error -c -o $@ $<
+
+define room_rule
+$(call archive,$(1)): $(call room_obj,$(1)) $(call proto_obj,$(1))
+	@rm -f $$@
+	ar rcs $$@ $$^
+endef
+$(foreach r,$(ROOMS),$(eval $(call room_rule,$(r))))
+
+# ---- programs -------------------------------------------------------------------------------
+$(BUILD)/sandemd: $(call archives,daemon)
+	$(CC) $(CFLAGS) $(VARIANT_CFLAGS) -o $@ -Wl,--whole-archive $(call archive,daemon) -Wl,--no-whole-archive \
+		-Wl,--start-group $(call archives,daemon) -Wl,--end-group $(call libs,daemon)
+
+$(BUILD)/sandemctl: $(BUILD)/tools/sandemctl.o
+	$(CC) $(CFLAGS) $(VARIANT_CFLAGS) -o $@ $^ -ljansson
+
+LOAD_OBJ = $(patsubst %.c,$(BUILD)/%.o,tools/sandem-load.c $(wildcard tools/load_*.c))
+$(BUILD)/sandem-load: $(LOAD_OBJ)
+	$(CC) $(CFLAGS) $(VARIANT_CFLAGS) -o $@ $^ -liscsi -ljansson -lisal -lm
+
+$(BUILD)/tests/cluster/%: tests/cluster/%.c
+	@mkdir -p $(@D)
+	$(CC) $(SANDEM_CFLAGS) $(CFLAGS) -o $@ $< -liscsi -ljansson
+
+$(BUILD)/tests/bench/%: tests/bench/%.c
+	@mkdir -p $(@D)
+	$(CC) $(SANDEM_CFLAGS) $(CFLAGS) -o $@ $< -lm
+
+# A unit test may use what its room may use, and fakes in tests/unit/<room>/fake_*.c.
+define unit_rule
+$(BUILD)/tests/unit/$(1)/%_test: $(BUILD)/tests/unit/$(1)/%_test.o $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/unit/$(1)/fake_*.c)) $(call archives,$(1))
+	$$(CC) $$(CFLAGS) $$(VARIANT_CFLAGS) -o $$@ $$(filter %.o,$$^) -Wl,--start-group $(call archives,$(1)) -Wl,--end-group $(call libs,$(1)) -lcmocka -ldl
+endef
+$(foreach r,$(ROOMS),$(eval $(call unit_rule,$(r))))
+$(BUILD)/tests/unit/tools/%_test: $(BUILD)/tests/unit/tools/%_test.o $(filter-out $(BUILD)/tools/sandem-load.o,$(LOAD_OBJ))
+	$(CC) $(CFLAGS) $(VARIANT_CFLAGS) -o $@ $^ -lcmocka -liscsi -ljansson -lisal -lm
+.PRECIOUS: $(BUILD)/%.o $(BUILD)/%.pb-c.c $(BUILD)/%.pb-c.h
+.SECONDARY:
+
+clean:
+	rm -rf $(BUILD)
+.PHONY: clean
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

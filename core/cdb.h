@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The command table: one row per operation code or service action. Gates read its columns,
+ * REPORT SUPPORTED OPERATION CODES walks it. To add a command: a row here, a handler in the file
+ * of its family.
+ */
+#ifndef SANDEM_CORE_CDB_H
+#define SANDEM_CORE_CDB_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/resv.h"
+
+struct scsi_cmd;
+
+#define CDB_NO_SA 0xffff
+
+enum cdb_dir { DIR_NONE, DIR_IN, DIR_OUT };
+
+enum cdb_flags {
+	ROW_MEDIUM = 1 << 0,	  /* needs the medium: ALUA media gate, disk taken at admission */
+	ROW_WRITES = 1 << 1,	  /* changes the medium: write-protect check */
+	ROW_UA_EXEMPT = 1 << 2,	  /* performed in spite of a unit attention (SAM-5 5.14: INQUIRY, REPORT LUNS; REQUEST SENSE) */
+	ROW_ANY_LUN = 1 << 3,	  /* performed for an incorrect logical unit too (INQUIRY, REPORT LUNS, REQUEST SENSE) */
+	ROW_NOT_STANDBY = 1 << 4, /* no medium access, yet refused in standby/unavailable (SPC-4 5.15.2.4.4/5) */
+	ROW_NOT_UNAVAILABLE = 1 << 5, /* allowed in standby, refused in unavailable */
+	ROW_CONTROL = 1 << 6,	  /* exec runs on the control thread */
+	ROW_RANGE = 1 << 7,	  /* lba + blocks must lie within the medium (checked in the gate, SBC-4 5.x) */
+};
+
+/* Where address and length stand in the CDB, and what the length counts. */
+enum cdb_layout {
+	LAYOUT_NONE,
+	LAYOUT_ALLOC_6,	  /* allocation/parameter list length: byte 4 */
+	LAYOUT_ALLOC_INQ, /* bytes 3-4 */
+	LAYOUT_ALLOC_10,  /* bytes 7-8 */
+	LAYOUT_ALLOC_PR_OUT, /* bytes 5-8 */
+	LAYOUT_ALLOC_12,  /* bytes 6-9 */
+	LAYOUT_ALLOC_16,  /* bytes 10-13 */
+	LAYOUT_LBA_6,	  /* 21-bit LBA, length byte 4, 0 = 256 blocks */
+	LAYOUT_LBA_10,	  /* LBA 2-5, length 7-8 */
+	LAYOUT_LBA_12,	  /* LBA 2-5, length 6-9 */
+	LAYOUT_LBA_16,	  /* LBA 2-9, length 10-13 */
+	LAYOUT_LBA_CAW,	  /* LBA 2-9, length byte 13 */
+	LAYOUT_LBA_32,	  /* LBA 12-19, length 28-31 */
+};
+
+/* What the device server wants as data-out / gives as data-in for lba layouts. */
+enum cdb_data {
+	DATA_NONE,	/* nothing, or built by the handler and bounded by alloc_len (data-in) */
+	DATA_BLOCKS,	/* blocks × block size */
+	DATA_ONE_BLOCK, /* WRITE SAME */
+	DATA_TWICE,	/* COMPARE AND WRITE: 2 × blocks */
+	DATA_BYTCHK,	/* VERIFY: by the BYTCHK field: 0 nothing, 1 blocks, 3 one block */
+	DATA_PARAM,	/* data-out: alloc_len bytes of parameter list */
+};
+
+struct cdb_row {
+	uint8_t opcode;
+	uint16_t sa;	   /* service action or CDB_NO_SA */
+	const char *name;  /* as in the standard: "READ (10)" */
+	uint8_t cdb_len;
+	enum cdb_dir dir;
+	uint16_t flags;	   /* enum cdb_flags */
+	enum resv_class resv;
+	enum cdb_layout layout;
+	enum cdb_data data;
+	void (*exec)(struct scsi_cmd *cmd);
+	uint8_t usage[32]; /* CDB usage data (SPC-4 6.35.3): byte 0 = opcode; a bit set in the CDB but
+			      not here is INVALID FIELD IN CDB */
+};
+
+/* The row of this CDB; NULL when the operation code is not supported. *sa_unknown: the operation code
+ * is known but not with this service action (→ INVALID FIELD IN CDB, not INVALID OPCODE). */
+const struct cdb_row *cdb_find(const uint8_t *cdb, bool *sa_unknown);
+
+/* The whole table, for REPORT SUPPORTED OPERATION CODES. */
+const struct cdb_row *cdb_rows(size_t *n);
+
+#endif

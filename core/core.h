@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The instance that everything hangs off: reactors, control mailbox, logical units, targets. */
+#ifndef SANDEM_CORE_CORE_H
+#define SANDEM_CORE_CORE_H
+
+#include <stdint.h>
+
+#include "core/mailbox.h"
+#include "core/reactor.h"
+
+struct lu;
+struct target;
+struct scsi_cmd;
+
+/* Commands whose meaning lives above core: the daemon wires them. All on the control thread. */
+enum core_hook {
+	HOOK_PR_IN,	/* PERSISTENT RESERVE IN */
+	HOOK_PR_OUT,	/* PERSISTENT RESERVE OUT */
+	HOOK_SPC2_RESERVE, /* RESERVE (6), (10) */
+	HOOK_SPC2_RELEASE, /* RELEASE (6), (10) */
+	HOOK_RTPG,	/* REPORT TARGET PORT GROUPS */
+	HOOK_STPG,	/* SET TARGET PORT GROUPS */
+	HOOK_MODE_SELECT,
+	HOOK_COUNT,
+};
+
+struct core {
+	unsigned nreactors;
+	struct reactor *reactor; /* [nreactors] */
+	struct mailbox control;	 /* messages to the control thread */
+	uint32_t nlus;
+	struct lu **lu;
+	uint32_t ntargets;
+	struct target **target;
+	struct {
+		void (*fn)(void *arg, struct scsi_cmd *cmd);
+		void *arg;
+	} hook[HOOK_COUNT];
+};
+
+static inline void core_post_control(struct core *core, struct msg *m)
+{
+	mailbox_post(&core->control, m);
+}
+
+struct lu *core_find_lu(struct core *core, const char *name);
+
+#endif

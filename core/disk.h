@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Device handlers: what core asks of a medium. Implementations live in drivers/disk/.
+ *
+ * open, close and sync may block: they run on the worker thread, never on a reactor.
+ * submit runs on the reactor that owns the command and ends, on the same reactor, with io->done.
+ * Several reactors submit to one disk at the same time.
+ */
+#ifndef SANDEM_CORE_DISK_H
+#define SANDEM_CORE_DISK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/reactor.h"
+
+enum disk_op {
+	DISK_READ,
+	DISK_WRITE,
+	DISK_FLUSH,	   /* everything completed before is on stable storage */
+	DISK_DISCARD,	   /* deallocate; reads back as zeroes where disk->discard_zeroes */
+	DISK_WRITE_ZEROES,
+};
+
+struct disk_io {
+	struct reactor_op op; /* for the handler's own use */
+	struct reactor *reactor;
+	enum disk_op kind;
+	bool fua;	/* DISK_WRITE: on stable storage before done */
+	uint8_t state;	/* for the handler's own use (short transfers, write-then-flush) */
+	uint64_t offset; /* bytes */
+	uint64_t length; /* bytes; > 32 bits only for DISCARD and WRITE_ZEROES */
+	void *buf;	/* READ, WRITE: 4096-aligned where disk->direct */
+	uint64_t progress; /* for the handler's own use: bytes done */
+	int result;	/* 0 or negative errno */
+	void (*done)(struct disk_io *io);
+};
+
+struct disk;
+
+struct disk_params {
+	const char *handler; /* "file", "block", "null" */
+	const char *path;
+	uint64_t size;	 /* bytes; 0 = as found. A missing or shorter file is grown, sparse, where create is set */
+	bool create;
+	bool direct;	 /* O_DIRECT */
+	bool read_only;
+	uint32_t block_size; /* logical block, bytes: 512 or 4096 */
+};
+
+struct disk_ops {
+	const char *name;
+	/* 0 and *out, or negative errno and a message that names path, cause and next step. */
+	int (*open)(const struct disk_params *p, struct disk **out, char *err, size_t errlen);
+	void (*close)(struct disk *d);	  /* no command in flight any more */
+	int (*sync)(struct disk *d);	  /* blocking flush; 0 or negative errno */
+	void (*submit)(struct disk *d, struct disk_io *io);
+	int (*resize)(struct disk *d, uint64_t *size); /* re-reads the medium's size; worker thread */
+};
+
+struct disk {
+	const struct disk_ops *ops;
+	uint64_t size;	       /* bytes */
+	bool read_only;
+	bool direct;
+	bool can_discard;
+	bool discard_zeroes;   /* LBPRZ may be told */
+	bool volatile_cache;   /* a flush does something: WCE=1 */
+	uint32_t discard_granularity; /* bytes, 0 = unknown */
+};
+
+static inline void disk_submit(struct disk *d, struct disk_io *io)
+{
+	d->ops->submit(d, io);
+}
+
+/* The handler named p->handler from the table in drivers/disk/handlers.c is passed in by the
+ * daemon, so that core does not know which handlers exist. */
+
+#endif

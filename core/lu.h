@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A logical unit.
+ *
+ *        struct lu ── identity, geometry (fixed while configured)
+ *          ├─ disk, gate, resv: pointers that the control thread publishes (RCU: read them once per command)
+ *          └─ shard[reactor]: task set, admitted and held commands of that reactor; touched by it alone
+ *
+ * To change what the data path sees: publish the new pointer, then lu_barrier_start(). When it reports, every
+ * reactor works with the new value, unit attentions are established, and (with drain) every command
+ * admitted before is finished. That one mechanism gives P2 and P8.
+ */
+#ifndef SANDEM_CORE_LU_H
+#define SANDEM_CORE_LU_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <urcu/list.h>
+
+#include "core/cmd.h"
+#include "core/resv.h"
+#include "core/ua.h"
+
+struct core;
+
+#define LU_NAME_MAX 63
+
+struct lu_identity { /* the same through every port of the cluster */
+	char vendor[9];	   /* 8 characters, space padded when sent */
+	char product[17];
+	char revision[5];
+	char serial[37];   /* VPD 80 */
+	uint8_t naa[16];   /* VPD 83 NAA designator */
+	uint8_t naa_len;   /* 8 or 16 */
+	char t10_id[65];   /* VPD 83 T10 designator, behind the vendor */
+};
+
+/* What the ALUA gate says to a command that needs the medium. Immutable; published by alua. */
+enum gate_verdict { GATE_ADMIT, GATE_HOLD, GATE_REFUSE };
+
+struct alua_port { /* one target port */
+	uint16_t rtpi;
+};
+
+struct alua_tpg {
+	uint16_t id;	 /* target port group identifier = node id */
+	uint8_t state;	 /* asymmetric access state, SPC-4 table 270: 0 A/O, 1 A/NO, 2 S, 3 U, Eh offline, Fh transitioning */
+	bool preferred;
+	uint8_t status_code; /* 0 none, 1 STPG, 2 implicit */
+	uint16_t nports;
+	const uint16_t *rtpi;
+};
+
+struct alua_gate {
+	enum gate_verdict medium; /* commands with ROW_MEDIUM */
+	sense_t medium_sense;	  /* with GATE_REFUSE, and for what is held too long */
+	uint8_t local_state;	  /* of this node's target port group */
+	uint16_t hold_limit_ms;	  /* GATE_HOLD: after that, medium_sense */
+	uint8_t transition_time;  /* RTPG implicit transition time, seconds */
+	uint16_t ntpg;
+	const struct alua_tpg *tpg;
+};
+
+/* Mode parameters that can change (MODE SELECT): immutable, published. */
+struct mode_state {
+	bool wce;
+	bool dsense;
+	bool swp;
+	uint8_t qerr, tst, qam;
+	bool tas, ua_intlck;
+};
+
+struct lu_shard {
+	struct cds_list_head tasks;    /* scsi_cmd.task_link: all commands here, from decode to done */
+	struct cds_list_head admitted; /* scsi_cmd.state_link, by seq */
+	struct cds_list_head held;     /* scsi_cmd.state_link, by arrival */
+	struct cds_list_head drains;   /* struct lu_barrier_part, waiting for admitted ones */
+	struct reactor_timer hold_timer;
+	struct lu *lu;
+	uint64_t seq; /* last one given */
+	uint64_t reads, writes, read_bytes, write_bytes, errors;
+} __attribute__((aligned(64)));
+
+struct lu {
+	char name[LU_NAME_MAX + 1];  /* unique in the cluster */
+	char group[LU_NAME_MAX + 1]; /* LUN group */
+	struct core *core;
+	struct lu_identity id;
+	uint32_t block_size;	 /* bytes */
+	uint8_t lb_per_pb_exp;	 /* logical blocks per physical block exponent */
+	bool read_only, thin, rotational, removable;
+	uint32_t max_transfer_bytes; /* B0 */
+	uint64_t blocks;	 /* capacity; written by the control thread (atomic) */
+	struct disk_params disk_params;
+
+	struct disk *disk;		/* RCU; NULL while this node does not own the group */
+	const struct alua_gate *gate;	/* RCU; never NULL */
+	const struct resv_view *resv;	/* RCU; NULL = nothing reserved or registered */
+	const struct mode_state *mode;	/* RCU; never NULL */
+	void *control_data;		/* the daemon's */
+	struct lu_shard *shard;		/* [core->nreactors] */
+};
+
+static inline struct lu_shard *lu_shard_of(struct lu *lu, const struct reactor *r)
+{
+	return &lu->shard[r->index];
+}
+
+/* Control thread, before the LU is mapped. */
+struct lu *lu_new(struct core *core, const char *name);
+void lu_free(struct lu *lu);
+
+/*
+ * A barrier over all reactors (control thread). In this order on each reactor:
+ * unit attentions are established on the I_T_L nexuses that the scopes cover; held commands run through the
+ * gates again; with drain: waits until no command admitted before is left; then this reactor has passed.
+ * done runs on the control thread when all have passed. b is the caller's and is free again in done.
+ */
+struct lu_barrier;
+struct lu_barrier_part {
+	struct msg msg;
+	struct cds_list_head link;
+	struct lu_barrier *b;
+	struct reactor *reactor;
+	uint64_t seq;
+};
+
+struct lu_barrier_ua {
+	enum ua code;
+	struct ua_scope scope;
+};
+
+struct lu_barrier {
+	struct lu *lu;
+	bool drain;
+	unsigned nua;
+	const struct lu_barrier_ua *ua; /* valid until done */
+	void (*done)(struct lu_barrier *b);
+	struct lu_barrier_part *part; /* [core->nreactors] */
+	unsigned left;
+	struct msg msg;
+};
+void lu_barrier_start(struct lu_barrier *b);
+
+/* Publishes v under one of the RCU pointers of the LU (control thread); returns the old value, to be freed with
+ * call_rcu after the barrier. */
+#define lu_publish(lu, field, v) ((__typeof__((lu)->field))__atomic_exchange_n(&(lu)->field, (v), __ATOMIC_SEQ_CST))
+/* Reads one of them (reactor). */
+#define lu_read(lu, field) __atomic_load_n(&(lu)->field, __ATOMIC_CONSUME)
+
+#endif

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * An I_T nexus (one iSCSI session): belongs to one reactor for its whole life.
+ *
+ *   nexus ── itl[0…n): what this nexus may see, by LUN: logical unit, read-only, unit attentions, cached role
+ */
+#ifndef SANDEM_CORE_NEXUS_H
+#define SANDEM_CORE_NEXUS_H
+
+#include "core/nexus_id.h"
+#include "core/resv.h"
+#include "core/ua.h"
+
+struct reactor;
+struct lu;
+struct target;
+struct scsi_cmd;
+
+struct itl {
+	struct lu *lu;
+	struct nexus *nexus;
+	uint16_t lun;
+	bool read_only;
+	struct ua_queue ua;
+	struct resv_role role;
+};
+
+struct nexus {
+	struct nexus_id id;
+	char initiator[224]; /* iSCSI initiator name */
+	char peer[64];	     /* "addr:port", for operators */
+	struct target *target;
+	struct reactor *reactor;
+	uint64_t since;	     /* CLOCK_REALTIME seconds at login */
+	uint32_t nitl;
+	struct itl *itl;     /* sorted by lun */
+	struct cds_list_head link; /* reactor->nexuses */
+};
+
+/* Reactor: fills the LUN map from target's access lists, raises 29/00 (or 29/07) on each LUN, links into the reactor.
+ * id, initiator, peer, target are set by the driver. 0, or -ENOMEM. */
+int nexus_attach(struct nexus *n, struct reactor *r);
+
+/* Reactor: no command of this nexus may be left (see nexus_abort_tasks). */
+void nexus_detach(struct nexus *n);
+
+/* The I_T_L nexus for a LUN field (peripheral, flat or extended-flat addressing, SAM-5 4.8); NULL. */
+struct itl *nexus_find(struct nexus *n, const uint8_t lun[8]);
+
+#endif
