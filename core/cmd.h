@@ -22,6 +22,7 @@
 #include "core/sense.h"
 
 struct nexus;
+struct tmf;
 struct itl;
 struct lu;
 struct cdb_row;
@@ -82,8 +83,12 @@ struct scsi_cmd {
 	struct cds_list_head state_link; /* in the shard's held or admitted list */
 	struct msg msg;	  /* travel to the control thread and back */
 	struct disk_io io;
+	uint8_t gate;	  /* where in the list of gates a held command goes on */
+	uint64_t held_since; /* ns */
 	uint64_t step;	  /* handler's own progress */
 	void *handler_data;
+	bool aborted_by_nexus;	/* counted by nexus_abort_tasks() */
+	struct tmf *abort_tmf;	/* the ABORT TASK that waits for this command's end */
 };
 
 /* Reactor. Clears core's part of the struct; nexus->reactor becomes cmd->reactor. */

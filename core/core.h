@@ -36,6 +36,10 @@ struct core {
 		void (*fn)(void *arg, struct scsi_cmd *cmd);
 		void *arg;
 	} hook[HOOK_COUNT];
+	struct { /* a logical unit reset: what lives above core must know (SPC-2 reservations end) */
+		void (*fn)(void *arg, struct lu *lu);
+		void *arg;
+	} lu_reset;
 };
 
 static inline void core_post_control(struct core *core, struct msg *m)

@@ -70,7 +70,7 @@ struct mode_state {
 	bool tas, ua_intlck;
 };
 
-struct lu_shard {
+struct lu_shard { /* lists of struct scsi_cmd unless said otherwise */
 	struct cds_list_head tasks;    /* scsi_cmd.task_link: all commands here, from decode to done */
 	struct cds_list_head admitted; /* scsi_cmd.state_link, by seq */
 	struct cds_list_head held;     /* scsi_cmd.state_link, by arrival */
@@ -112,8 +112,8 @@ void lu_free(struct lu *lu);
 
 /*
  * A barrier over all reactors (control thread). In this order on each reactor:
- * unit attentions are established on the I_T_L nexuses that the scopes cover; held commands run through the
- * gates again; with drain: waits until no command admitted before is left; then this reactor has passed.
+ * unit attentions are established on the I_T_L nexuses that the scopes cover; with abort: the tasks of those nexuses
+ * are marked aborted and end without touching the medium any more; held commands run through the gates again; with drain: waits until no command admitted before is left; then this reactor has passed.
  * done runs on the control thread when all have passed. b is the caller's and is free again in done.
  */
 struct lu_barrier;
@@ -133,6 +133,8 @@ struct lu_barrier_ua {
 struct lu_barrier {
 	struct lu *lu;
 	bool drain;
+	const struct ua_scope *abort;  /* abort the tasks of these nexuses (PREEMPT AND ABORT, LUN RESET); NULL = none */
+	const struct scsi_cmd *spare; /* but not this one: the command that asks for it */
 	unsigned nua;
 	const struct lu_barrier_ua *ua; /* valid until done */
 	void (*done)(struct lu_barrier *b);
@@ -141,6 +143,11 @@ struct lu_barrier {
 	struct msg msg;
 };
 void lu_barrier_start(struct lu_barrier *b);
+
+/* Reactor, for cmd.c and gate.c. */
+void lu_admit(struct scsi_cmd *cmd);	  /* past the gates: drains wait for it from here on */
+void lu_hold(struct scsi_cmd *cmd, uint64_t limit_ns); /* waits for the next barrier */
+void lu_task_ended(struct scsi_cmd *cmd); /* leaves all lists; drains that waited for it report */
 
 /* Publishes v under one of the RCU pointers of the LU (control thread); returns the old value, to be freed with
  * call_rcu after the barrier. */

@@ -7,6 +7,8 @@
 #ifndef SANDEM_CORE_NEXUS_H
 #define SANDEM_CORE_NEXUS_H
 
+#include <urcu/list.h>
+
 #include "core/nexus_id.h"
 #include "core/resv.h"
 #include "core/ua.h"
@@ -15,6 +17,7 @@ struct reactor;
 struct lu;
 struct target;
 struct scsi_cmd;
+struct nexus_abort;
 
 struct itl {
 	struct lu *lu;
@@ -35,6 +38,7 @@ struct nexus {
 	uint32_t nitl;
 	struct itl *itl;     /* sorted by lun */
 	struct cds_list_head link; /* reactor->nexuses */
+	struct nexus_abort *aborting; /* core/tmf.h; NULL normally */
 };
 
 /* Reactor: fills the LUN map from target's access lists, raises 29/00 (or 29/07) on each LUN, links into the reactor.

@@ -11,6 +11,7 @@
 #define SANDEM_CORE_REACTOR_H
 
 #include <liburing.h>
+#include <pthread.h>
 #include <stdint.h>
 #include <urcu/list.h>
 
@@ -50,6 +51,7 @@ struct reactor {
 	struct cds_list_head nexuses; /* I_T nexuses whose connection lives here (core/nexus.h) */
 	struct buf_pool *bufs;
 	struct core *core;
+	pthread_t thread;
 	unsigned index; /* 0 … core->nreactors-1: also the index of LU shards */
 	int cpu;	/* pinned to this CPU, or -1 */
 	bool stopping;

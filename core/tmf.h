@@ -30,13 +30,23 @@ struct tmf {
 	enum tmf_response response;
 	/* core's own */
 	struct lu *lu;
-	uint32_t next_lu;
+	uint32_t left; /* logical units still to be reset */
 	struct msg msg;
-	struct lu_abort *abort;
 };
 
 /* The nexus's reactor. done is called exactly once, now or later. */
 void tmf_start(struct tmf *t);
+
+/* For cmd.c: the command that t waited for has ended. */
+void tmf_task_ended(struct scsi_cmd *cmd);
+
+/*
+ * What an abort does to a command (all of them: TMFs, nexus loss, PREEMPT AND ABORT):
+ *   CMD_RECEIVED  only marked: the driver, who collects its data, ends it by cmd_execute() or cmd_abandon()
+ *   CMD_HELD      ends at once: done() with aborted
+ *   CMD_ADMITTED  its I/O can't be called back: done() with aborted when it ends; the abort waits for it
+ *   CMD_CONTROL   done() with aborted when it comes home
+ */
 
 /*
  * Ends all commands of a nexus (connection lost, session reinstated, logout). Those received or held end at once, those
@@ -49,17 +59,5 @@ struct nexus_abort {
 	uint32_t left;
 };
 void nexus_abort_tasks(struct nexus_abort *a);
-
-/* Which tasks of a logical unit to abort, on all reactors (control thread). done on the control thread when the
- * last of them has ended. */
-struct lu_abort {
-	struct lu *lu;
-	struct ua_scope scope;	/* nexuses whose tasks are affected; ids valid until done */
-	bool all_but_tag;	/* internal: the requester's own command is spared */
-	const struct scsi_cmd *spare;
-	void (*done)(struct lu_abort *a);
-	struct lu_barrier barrier;
-};
-void lu_abort_start(struct lu_abort *a);
 
 #endif

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "core/gate.h"
+
+#include "core/cdb.h"
+#include "core/cmd.h"
+#include "core/core.h"
+#include "core/lu.h"
+#include "core/nexus.h"
+#include "core/target.h"
+#include "core/wire.h"
+
+enum pass { PASS, ANSWERED, WAIT };
+
+/* ---- decode: what cmd_decode() found, and reserved bits of the CDB (SPC-4 4.3.3) ------------- */
+
+static uint64_t excess_bits(const uint8_t *cdb, const uint8_t *usage, unsigned len)
+{
+	uint64_t c, u;
+
+	memcpy(&c, cdb, sizeof(c));
+	memcpy(&u, usage, sizeof(u));
+	if (len < 8)
+		c &= ~0ull >> (8 * (8 - len)); /* little endian: the first byte is the lowest */
+	return c & ~u;
+}
+
+static enum pass bad_usage(struct scsi_cmd *cmd)
+{
+	for (int i = 0; i < cmd->row->cdb_len; i++) {
+		uint8_t excess = cmd->cdb[i] & ~cmd->row->usage[i];
+
+		if (excess) {
+			cmd_bad_field(cmd, i, 31 - __builtin_clz(excess));
+			return ANSWERED;
+		}
+	}
+	return PASS;
+}
+
+static enum pass gate_decode(struct scsi_cmd *cmd)
+{
+	const struct cdb_row *row = cmd->row;
+
+	if (cmd->decode_error != SENSE_NONE) {
+		cmd_sense_detail(cmd, cmd->decode_error, &cmd->decode_detail);
+		return ANSWERED;
+	}
+	for (unsigned at = 0; at < row->cdb_len; at += 8)
+		if (excess_bits(cmd->cdb + at, row->usage + at, row->cdb_len - at))
+			return bad_usage(cmd);
+	return PASS;
+}
+
+/* ---- unit attention (SAM-5 5.14) ------------------------------------------------------------ */
+
+static enum pass gate_unit_attention(struct scsi_cmd *cmd)
+{
+	struct itl *itl = cmd->itl;
+
+	if (!itl || !itl->ua.n || (cmd->row->flags & ROW_UA_EXEMPT))
+		return PASS;
+	cmd_sense(cmd, (sense_t)KEY_UNIT_ATTENTION << 16 | ua_queue_pop(&itl->ua));
+	return ANSWERED;
+}
+
+/* ---- asymmetric access (SPC-4 5.15.2.4) ------------------------------------------------------ */
+
+enum { STATE_STANDBY = 2, STATE_UNAVAILABLE = 3, STATE_OFFLINE = 14, STATE_TRANSITIONING = 15 };
+
+static sense_t state_sense(uint8_t state)
+{
+	switch (state) {
+	case STATE_STANDBY:
+		return SENSE_LU_NOT_READY_STANDBY;
+	case STATE_TRANSITIONING:
+		return SENSE_LU_NOT_READY_TRANSITION;
+	}
+	return SENSE_LU_NOT_READY_UNAVAILABLE;
+}
+
+static enum pass refuse(struct scsi_cmd *cmd, sense_t s)
+{
+	cmd_sense(cmd, s);
+	return ANSWERED;
+}
+
+static enum pass gate_alua(struct scsi_cmd *cmd)
+{
+	const struct alua_gate *gate;
+	uint16_t flags = cmd->row->flags;
+
+	if (!cmd->lu || !(flags & (ROW_MEDIUM | ROW_NOT_STANDBY | ROW_NOT_UNAVAILABLE)))
+		return PASS;
+	gate = lu_read(cmd->lu, gate);
+	if (gate->medium == GATE_ADMIT)
+		return PASS;
+	if (flags & ROW_MEDIUM) {
+		if (gate->medium == GATE_REFUSE)
+			return refuse(cmd, gate->medium_sense);
+		lu_hold(cmd, gate->hold_limit_ms * 1000000ull);
+		return WAIT;
+	}
+	if ((flags & ROW_NOT_STANDBY) && gate->local_state >= STATE_STANDBY)
+		return refuse(cmd, state_sense(gate->local_state));
+	if ((flags & ROW_NOT_UNAVAILABLE) &&
+	    (gate->local_state == STATE_UNAVAILABLE || gate->local_state == STATE_OFFLINE))
+		return refuse(cmd, SENSE_LU_NOT_READY_UNAVAILABLE);
+	return PASS;
+}
+
+/* ---- reservations (SPC-4 5.13, core/resv.c) --------------------------------------------------- */
+
+static enum pass gate_reservation(struct scsi_cmd *cmd)
+{
+	const struct resv_view *view;
+	struct itl *itl = cmd->itl;
+
+	if (!itl)
+		return PASS;
+	view = lu_read(cmd->lu, resv);
+	if (__builtin_expect(!view, 1))
+		return PASS;
+	if (itl->role.generation != view->generation)
+		resv_role_of(view, &itl->nexus->id, &itl->role);
+	if (!resv_conflicts(view, &itl->role, cmd->row->resv))
+		return PASS;
+	cmd_status(cmd, STATUS_RESERVATION_CONFLICT);
+	return ANSWERED;
+}
+
+/* ---- range and write protection (SBC-3 4.5, 4.8) ---------------------------------------------- */
+
+static enum pass gate_range(struct scsi_cmd *cmd)
+{
+	uint16_t flags = cmd->row->flags;
+	struct lu *lu = cmd->lu;
+
+	if (!lu || !(flags & (ROW_WRITES | ROW_RANGE)))
+		return PASS;
+	if ((flags & ROW_WRITES) && (lu->read_only || cmd->itl->read_only))
+		return refuse(cmd, SENSE_WRITE_PROTECTED);
+	if (flags & ROW_RANGE) {
+		uint64_t blocks = __atomic_load_n(&lu->blocks, __ATOMIC_RELAXED);
+
+		if (cmd->lba > blocks || cmd->blocks > blocks - cmd->lba)
+			return refuse(cmd, SENSE_LBA_OUT_OF_RANGE);
+		if (cmd->row->data == DATA_BLOCKS &&
+		    (uint64_t)cmd->blocks * lu->block_size > lu->max_transfer_bytes)
+			return refuse(cmd, SENSE_INVALID_FIELD_IN_CDB);
+	}
+	return PASS;
+}
+
+/* ---- the list --------------------------------------------------------------------------------- */
+
+static enum pass (*const gates[])(struct scsi_cmd *cmd) = {
+	gate_decode, gate_unit_attention, gate_alua, gate_reservation, gate_range,
+};
+#define NGATES (sizeof(gates) / sizeof(gates[0]))
+
+static void on_control(struct msg *m)
+{
+	struct scsi_cmd *cmd = caa_container_of(m, struct scsi_cmd, msg);
+
+	cmd->row->exec(cmd);
+}
+
+#define CONTROL_DATA_IN_MAX 65536u /* the longest parameter data that a control-thread handler builds */
+
+/* Buffers belong to the reactor, so that of the parameter data is taken before the command leaves. */
+static void to_control(struct scsi_cmd *cmd)
+{
+	uint32_t len = cmd->alloc_len < CONTROL_DATA_IN_MAX ? cmd->alloc_len : CONTROL_DATA_IN_MAX;
+
+	if (cmd->row->dir == DIR_IN && len && !cmd_buf_alloc(cmd, len)) {
+		cmd_status(cmd, STATUS_BUSY);
+		return;
+	}
+	cmd->state = CMD_CONTROL;
+	cmd->msg.fn = on_control;
+	core_post_control(cmd->reactor->core, &cmd->msg);
+}
+
+static void execute(struct scsi_cmd *cmd)
+{
+	uint16_t flags = cmd->row->flags;
+
+	if (flags & ROW_CONTROL) {
+		to_control(cmd);
+		return;
+	}
+	if (flags & ROW_MEDIUM) {
+		cmd->disk = lu_read(cmd->lu, disk);
+		if (!cmd->disk) { /* the gate opens only behind an open disk; never touch what is not there */
+			cmd_sense(cmd, SENSE_LU_NOT_READY_UNAVAILABLE);
+			return;
+		}
+		lu_admit(cmd);
+	}
+	cmd->row->exec(cmd);
+}
+
+void gate_run(struct scsi_cmd *cmd)
+{
+	for (; cmd->gate < NGATES; cmd->gate++)
+		if (gates[cmd->gate](cmd) != PASS)
+			return;
+	execute(cmd);
+}

@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "core/lu.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "core/core.h"
+#include "core/gate.h"
+#include "core/nexus.h"
+
+/* ---- life ------------------------------------------------------------------------------------- */
+
+static void hold_expired(struct reactor_timer *t);
+
+static void shard_init(struct lu_shard *s, struct lu *lu)
+{
+	CDS_INIT_LIST_HEAD(&s->tasks);
+	CDS_INIT_LIST_HEAD(&s->admitted);
+	CDS_INIT_LIST_HEAD(&s->held);
+	CDS_INIT_LIST_HEAD(&s->drains);
+	s->hold_timer.fn = hold_expired;
+	s->lu = lu;
+}
+
+struct lu *lu_new(struct core *core, const char *name)
+{
+	struct lu *lu = calloc(1, sizeof(*lu));
+
+	if (!lu)
+		return NULL;
+	lu->core = core;
+	snprintf(lu->name, sizeof(lu->name), "%s", name);
+	lu->shard = aligned_alloc(64, core->nreactors * sizeof(*lu->shard));
+	if (!lu->shard) {
+		free(lu);
+		return NULL;
+	}
+	memset(lu->shard, 0, core->nreactors * sizeof(*lu->shard));
+	for (unsigned i = 0; i < core->nreactors; i++)
+		shard_init(&lu->shard[i], lu);
+	return lu;
+}
+
+void lu_free(struct lu *lu)
+{
+	if (!lu)
+		return;
+	free(lu->shard);
+	free(lu);
+}
+
+/* ---- admitted commands and drains --------------------------------------------------------------- */
+
+static void part_passed(struct msg *m);
+
+static void part_report(struct lu_barrier_part *part)
+{
+	part->msg.fn = part_passed;
+	core_post_control(part->b->lu->core, &part->msg);
+}
+
+static bool drained(const struct lu_shard *s, uint64_t seq)
+{
+	struct scsi_cmd *oldest;
+
+	if (cds_list_empty((struct cds_list_head *)&s->admitted))
+		return true;
+	oldest = cds_list_entry(s->admitted.next, struct scsi_cmd, state_link);
+	return oldest->seq > seq;
+}
+
+static void drains_check(struct lu_shard *s)
+{
+	while (!cds_list_empty(&s->drains)) {
+		struct lu_barrier_part *part =
+			cds_list_first_entry(&s->drains, struct lu_barrier_part, link);
+
+		if (!drained(s, part->seq))
+			break;
+		cds_list_del(&part->link);
+		part_report(part);
+	}
+}
+
+void lu_admit(struct scsi_cmd *cmd)
+{
+	struct lu_shard *s = lu_shard_of(cmd->lu, cmd->reactor);
+
+	cmd->state = CMD_ADMITTED;
+	cmd->seq = ++s->seq;
+	cds_list_add_tail(&cmd->state_link, &s->admitted);
+}
+
+void lu_task_ended(struct scsi_cmd *cmd)
+{
+	struct lu_shard *s;
+
+	if (!cmd->lu)
+		return;
+	s = lu_shard_of(cmd->lu, cmd->reactor);
+	cds_list_del(&cmd->task_link);
+	if (cmd->state == CMD_HELD) {
+		cds_list_del(&cmd->state_link);
+	} else if (cmd->state == CMD_ADMITTED) {
+		cds_list_del(&cmd->state_link);
+		if (cmd->status != STATUS_GOOD)
+			s->errors++;
+		if (!cds_list_empty(&s->drains))
+			drains_check(s);
+	}
+}
+
+/* ---- held commands ------------------------------------------------------------------------------ */
+
+void lu_hold(struct scsi_cmd *cmd, uint64_t limit_ns)
+{
+	struct lu_shard *s = lu_shard_of(cmd->lu, cmd->reactor);
+
+	uint64_t due;
+
+	if (!cmd->held_since)
+		cmd->held_since = cmd->reactor->now;
+	due = cmd->held_since + limit_ns;
+	cmd->state = CMD_HELD;
+	cds_list_add_tail(&cmd->state_link, &s->held);
+	if (!s->hold_timer.armed)
+		reactor_timer_arm(cmd->reactor, &s->hold_timer,
+				  due > cmd->reactor->now ? due - cmd->reactor->now : 0);
+}
+
+static void unhold(struct scsi_cmd *cmd)
+{
+	cds_list_del(&cmd->state_link);
+	cmd->state = CMD_RECEIVED;
+}
+
+/* Held longer than the gate allows: late, a status that every initiator retries (P7). */
+static void hold_expired(struct reactor_timer *t)
+{
+	struct lu_shard *s = caa_container_of(t, struct lu_shard, hold_timer);
+	const struct alua_gate *gate = lu_read(s->lu, gate);
+	uint64_t limit = gate->hold_limit_ms * 1000000ull;
+
+	while (!cds_list_empty(&s->held)) {
+		struct scsi_cmd *cmd = cds_list_first_entry(&s->held, struct scsi_cmd, state_link);
+		uint64_t due = cmd->held_since + limit;
+
+		if (due > cmd->reactor->now) {
+			reactor_timer_arm(cmd->reactor, t, due - cmd->reactor->now);
+			break;
+		}
+		unhold(cmd);
+		cmd_sense(cmd, gate->medium_sense);
+	}
+}
+
+static void held_rerun(struct lu_shard *s)
+{
+	struct cds_list_head again;
+	struct scsi_cmd *cmd, *next;
+
+	CDS_INIT_LIST_HEAD(&again);
+	cds_list_splice(&s->held, &again);
+	CDS_INIT_LIST_HEAD(&s->held);
+	reactor_timer_cancel(&s->hold_timer);
+	cds_list_for_each_entry_safe(cmd, next, &again, state_link) {
+		unhold(cmd);
+		gate_run(cmd);
+	}
+}
+
+/* ---- the barrier -------------------------------------------------------------------------------- */
+
+static void raise_uas(const struct lu_barrier *b, struct reactor *r)
+{
+	struct nexus *n;
+
+	cds_list_for_each_entry(n, &r->nexuses, link)
+		for (uint32_t i = 0; i < n->nitl; i++)
+			for (unsigned k = 0; k < b->nua && n->itl[i].lu == b->lu; k++)
+				if (ua_scope_covers(&b->ua[k].scope, &n->id))
+					ua_queue_push(&n->itl[i].ua, b->ua[k].code);
+}
+
+static void abort_tasks(const struct lu_barrier *b, struct lu_shard *s)
+{
+	struct scsi_cmd *cmd, *next;
+	struct cds_list_head ending;
+
+	CDS_INIT_LIST_HEAD(&ending);
+	cds_list_for_each_entry_safe(cmd, next, &s->tasks, task_link) {
+		if (cmd == b->spare || !ua_scope_covers(b->abort, &cmd->nexus->id))
+			continue;
+		cmd->aborted = true;
+		if (cmd->state == CMD_HELD) {
+			unhold(cmd);
+			cds_list_add_tail(&cmd->state_link, &ending);
+		}
+	}
+	/* done() may do anything to the task list, so those that end now are taken aside first. */
+	while (!cds_list_empty(&ending)) {
+		cmd = cds_list_first_entry(&ending, struct scsi_cmd, state_link);
+		cds_list_del(&cmd->state_link);
+		cmd_execute(cmd);
+	}
+}
+
+static void part_run(struct msg *m)
+{
+	struct lu_barrier_part *part = caa_container_of(m, struct lu_barrier_part, msg);
+	struct lu_barrier *b = part->b;
+	struct lu_shard *s = lu_shard_of(b->lu, part->reactor);
+
+	if (b->nua)
+		raise_uas(b, part->reactor);
+	if (b->abort)
+		abort_tasks(b, s);
+	part->seq = s->seq;
+	held_rerun(s);
+	if (!b->drain || drained(s, part->seq))
+		part_report(part);
+	else
+		cds_list_add_tail(&part->link, &s->drains);
+}
+
+static void part_passed(struct msg *m)
+{
+	struct lu_barrier *b = caa_container_of(m, struct lu_barrier_part, msg)->b;
+
+	if (--b->left == 0)
+		b->done(b);
+}
+
+void lu_barrier_start(struct lu_barrier *b)
+{
+	struct core *core = b->lu->core;
+
+	b->left = core->nreactors;
+	for (unsigned i = 0; i < core->nreactors; i++) {
+		struct lu_barrier_part *part = &b->part[i];
+
+		part->b = b;
+		part->reactor = &core->reactor[i];
+		part->msg.fn = part_run;
+		reactor_post(part->reactor, &part->msg);
+	}
+}
