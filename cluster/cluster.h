@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The cluster as the daemon sees it: one object that joins the group, keeps the services equal on every member, and
+ * says whether this node may touch a medium.
+ *
+ *          services[] (pr-sync, alua, …)            daemon: struct cluster_callbacks
+ *                 ▲ apply/snapshot/persist                ▲ run_effects, publish_all, state_changed
+ *                 │                                       │
+ *   cluster_proposer() ─▶ replog (pure) ──────────────────┘
+ *                            │      └── store (file) on the worker thread
+ *                            ▼
+ *                 cpg + quorum (corosync)   or   local (--standalone)
+ *
+ * Everything here, callbacks included, is on the control thread (the one that runs the qb_loop).
+ */
+#ifndef SANDEM_CLUSTER_CLUSTER_H
+#define SANDEM_CLUSTER_CLUSTER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <qb/qbloop.h>
+
+#include "core/mailbox.h"
+#include "core/service.h"
+
+struct cluster;
+
+enum cluster_state {
+	CLUSTER_OFFLINE,   /* no transport (corosync is not there), or left */
+	CLUSTER_JOINING,   /* in the group, without the state: hello, snapshot */
+	CLUSTER_NO_QUORUM, /* has the state, but not the right to use it */
+	CLUSTER_SERVING,   /* the only state in which media access is admitted (P4) */
+	CLUSTER_DIVERGED,  /* its history and the cluster's both went on: the operator decides */
+	CLUSTER_FAILED,	   /* own failure (memory, store, message not understood): close the media, leave, exit */
+};
+const char *cluster_state_name(enum cluster_state s); /* "serving", "no-quorum", … */
+
+struct cluster_node {
+	uint32_t id; /* corosync's node id */
+	const char *name;
+};
+
+struct cluster_params {
+	const char *name; /* of the cluster; the CPG group is "sandem/" + name */
+	uint32_t node;	  /* own id */
+	const struct cluster_node *nodes; /* all of the configuration, own included; copied */
+	size_t nnodes;
+	bool local;		 /* --standalone: no corosync, one member, always quorate */
+	const char *state_dir;	 /* of the store; created when missing */
+	uint8_t config_digest[32]; /* members with another one are refused, with a message */
+	const struct service *services; /* copied; the states outlive the cluster */
+	size_t nservices;
+	qb_loop_t *loop;	 /* the control thread's */
+	struct mailbox *control; /* run by the control thread; brings the worker's answers home */
+};
+
+/* The effects of one service at one position. Lives until cluster_effects_done(). EFFECT_PERSIST is not among them:
+ * cluster does that itself. */
+struct effects_run {
+	const struct service *service;
+	uint64_t position;
+	uint32_t origin; /* node id of the proposer */
+	const struct effect *effect;
+	uint32_t n;
+	void *user; /* the daemon's, NULL at first */
+};
+
+struct cluster_callbacks {
+	void *arg;
+	/* Carry out run->effect[0 … n-1] in this order, then answer with cluster_effects_done(), at once or later.
+	 * Runs are handed over in log order; several may be under way. The ack of this position and of all later
+	 * ones waits for the answer (P1, P2). */
+	void (*run_effects)(void *arg, struct effects_run *run);
+	/* The services' states were replaced (load, snapshot): publish everything anew, drain what was admitted before,
+	 * then cluster_published(), at once or later. */
+	void (*publish_all)(void *arg);
+	/* why is a sentence for the log and for `sandemctl status`. Anything but CLUSTER_SERVING: close the gate of media
+	 * access before returning. */
+	void (*state_changed)(void *arg, enum cluster_state s, const char *why);
+	/* True when node owns no LUN group and cannot come to own one without this member's knowledge. Asked when
+	 * node was lost without a goodbye; when false, proposals of services with waits_for_fencing wait for
+	 * cluster_fencing_confirmed(node). */
+	bool (*harmless)(void *arg, uint32_t node);
+};
+
+/* Opens the store, loads the services from it, connects. NULL and err (object, cause, next step) on failure: store
+ * corrupt or in use, no memory. corosync not being there is no failure: it is tried once a second, state OFFLINE. */
+struct cluster *cluster_start(const struct cluster_params *p, const struct cluster_callbacks *cb, char *err,
+			      size_t errlen);
+
+/* Says goodbye and leaves the group; done(arg) is called when that is through, or after a second at most. Before: the
+ * daemon has drained and closed its media, for nobody waits for this node or fences it afterwards. */
+void cluster_leave(struct cluster *c, void (*done)(void *arg), void *arg);
+
+/* Frees all. Pending proposals are answered PROPOSE_UNKNOWN. Call it outside of every callback. */
+void cluster_stop(struct cluster *c);
+
+struct proposer *cluster_proposer(struct cluster *c);
+
+void cluster_effects_done(struct cluster *c, struct effects_run *run, bool ok);
+void cluster_published(struct cluster *c, bool ok);
+/* Fencing of node is confirmed, or every group it owned has passed on (which pacemaker does only then). */
+void cluster_fencing_confirmed(struct cluster *c, uint32_t node);
+/* The operator's `cluster resolve`: this DIVERGED node forgets its history and takes the cluster's. 0; -EINVAL when it
+ * is not diverged. */
+int cluster_discard_own(struct cluster *c);
+
+enum cluster_state cluster_state(const struct cluster *c);
+const char *cluster_why(const struct cluster *c); /* the sentence given with the state */
+bool cluster_quorate(const struct cluster *c);
+uint64_t cluster_position(const struct cluster *c);
+
+struct cluster_member {
+	uint32_t id;
+	const char *name; /* of the configuration; "?" when it has none for this id */
+	bool synced;	  /* has the state (serving, or about to) */
+	uint64_t acked;	  /* applied, drained and persisted up to here */
+};
+/* Fills out[] with up to max members of the group, by node id; returns how many there are. */
+size_t cluster_members(const struct cluster *c, struct cluster_member *out, size_t max);
+/* Fills out[] with the ids of nodes that were lost and are not yet known to be fenced. */
+size_t cluster_unfenced(const struct cluster *c, uint32_t *out, size_t max);
+
+#endif
