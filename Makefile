@@ -6,11 +6,12 @@ BUILD ?= build
 CC ?= gcc
 PREFIX ?= /usr
 VARIANT_CFLAGS ?=
+Q = $(if $(V),,@)# make V=1 shows the commands
 
 CFLAGS ?= -O2 -g
 SANDEM_CFLAGS = -std=gnu17 -D_GNU_SOURCE -Wall -Wextra -Werror -Werror=switch -Wmissing-prototypes \
 	-Wstrict-prototypes -Wpointer-arith -fno-strict-aliasing -fno-omit-frame-pointer -msse4.2 \
-	-I. -I$(BUILD) -DRCU_MEMBARRIER=0 -MMD -MP $(VARIANT_CFLAGS)
+	-I. -I$(BUILD) -MMD -MP $(VARIANT_CFLAGS)
 
 # A room of the house → its archive. The order is the order of the arrows: a room may use those after it.
 ROOMS = daemon drivers cluster pr-sync alua core
@@ -55,50 +56,50 @@ tests-bin: $(CLUSTER_BIN) $(BENCH_BIN)
 # ---- objects --------------------------------------------------------------------------------
 $(BUILD)/%.pb-c.c $(BUILD)/%.pb-c.h: %.proto
 	@mkdir -p $(@D)
-	protoc-c --proto_path=. --c_out=$(BUILD) $<
+	$(Q)protoc-c --proto_path=. --c_out=$(BUILD) $<
 
 $(BUILD)/%.o: %.c | $(PROTO_H)
 	@mkdir -p $(@D)
-	$(CC) $(SANDEM_CFLAGS) $(CFLAGS) -c -o $@ $<
+	$(Q)$(CC) $(SANDEM_CFLAGS) $(CFLAGS) -c -o $@ $<
 
 $(BUILD)/%.pb-c.o: $(BUILD)/%.pb-c.c
-	$(CC) $(SANDEM_CFLAGS) $(CFLAGS) -Wno-error -c -o $@ $<
+	$(Q)$(CC) $(SANDEM_CFLAGS) $(CFLAGS) -Wno-error -c -o $@ $<
 
 define room_rule
 $(call archive,$(1)): $(call room_obj,$(1)) $(call proto_obj,$(1))
 	@rm -f $$@
-	ar rcs $$@ $$^
+	$$(Q)ar rcs $$@ $$^
 endef
 $(foreach r,$(ROOMS),$(eval $(call room_rule,$(r))))
 
 # ---- programs -------------------------------------------------------------------------------
 $(BUILD)/sandemd: $(call archives,daemon)
-	$(CC) $(CFLAGS) $(VARIANT_CFLAGS) -o $@ -Wl,--whole-archive $(call archive,daemon) -Wl,--no-whole-archive \
+	$(Q)$(CC) $(CFLAGS) $(VARIANT_CFLAGS) -o $@ -Wl,--whole-archive $(call archive,daemon) -Wl,--no-whole-archive \
 		-Wl,--start-group $(call archives,daemon) -Wl,--end-group $(call libs,daemon)
 
 $(BUILD)/sandemctl: $(BUILD)/tools/sandemctl.o
-	$(CC) $(CFLAGS) $(VARIANT_CFLAGS) -o $@ $^ -ljansson
+	$(Q)$(CC) $(CFLAGS) $(VARIANT_CFLAGS) -o $@ $^ -ljansson
 
 LOAD_OBJ = $(patsubst %.c,$(BUILD)/%.o,tools/sandem-load.c $(wildcard tools/load_*.c))
 $(BUILD)/sandem-load: $(LOAD_OBJ)
-	$(CC) $(CFLAGS) $(VARIANT_CFLAGS) -o $@ $^ -liscsi -ljansson -lisal -lm
+	$(Q)$(CC) $(CFLAGS) $(VARIANT_CFLAGS) -o $@ $^ -liscsi -ljansson -lisal -lm
 
 $(BUILD)/tests/cluster/%: tests/cluster/%.c
 	@mkdir -p $(@D)
-	$(CC) $(SANDEM_CFLAGS) $(CFLAGS) -o $@ $< -liscsi -ljansson
+	$(Q)$(CC) $(SANDEM_CFLAGS) $(CFLAGS) -o $@ $< -liscsi -ljansson
 
 $(BUILD)/tests/bench/%: tests/bench/%.c
 	@mkdir -p $(@D)
-	$(CC) $(SANDEM_CFLAGS) $(CFLAGS) -o $@ $< -lm
+	$(Q)$(CC) $(SANDEM_CFLAGS) $(CFLAGS) -o $@ $< -lm
 
 # A unit test may use what its room may use, and fakes in tests/unit/<room>/fake_*.c.
 define unit_rule
 $(BUILD)/tests/unit/$(1)/%_test: $(BUILD)/tests/unit/$(1)/%_test.o $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/unit/$(1)/fake_*.c)) $(call archives,$(1))
-	$$(CC) $$(CFLAGS) $$(VARIANT_CFLAGS) -o $$@ $$(filter %.o,$$^) -Wl,--start-group $(call archives,$(1)) -Wl,--end-group $(call libs,$(1)) -lcmocka -ldl
+	$$(Q)$$(CC) $$(CFLAGS) $$(VARIANT_CFLAGS) -o $$@ $$(filter %.o,$$^) -Wl,--start-group $(call archives,$(1)) -Wl,--end-group $(call libs,$(1)) -lcmocka -ldl
 endef
 $(foreach r,$(ROOMS),$(eval $(call unit_rule,$(r))))
 $(BUILD)/tests/unit/tools/%_test: $(BUILD)/tests/unit/tools/%_test.o $(filter-out $(BUILD)/tools/sandem-load.o,$(LOAD_OBJ))
-	$(CC) $(CFLAGS) $(VARIANT_CFLAGS) -o $@ $^ -lcmocka -liscsi -ljansson -lisal -lm
+	$(Q)$(CC) $(CFLAGS) $(VARIANT_CFLAGS) -o $@ $^ -lcmocka -liscsi -ljansson -lisal -lm
 .PRECIOUS: $(BUILD)/%.o $(BUILD)/%.pb-c.c $(BUILD)/%.pb-c.h
 .SECONDARY:
 

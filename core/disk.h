@@ -28,6 +28,7 @@ struct disk_io {
 	struct reactor *reactor;
 	enum disk_op kind;
 	bool fua;	/* DISK_WRITE: on stable storage before done */
+	void *handler;	/* for the handler: the disk */
 	uint8_t state;	/* for the handler's own use (short transfers, write-then-flush) */
 	uint64_t offset; /* bytes */
 	uint64_t length; /* bytes; > 32 bits only for DISCARD and WRITE_ZEROES */

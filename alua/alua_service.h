@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The replicated service that carries LUN group ownership: state = all groups and the members.
+ * Effects name groups: EFFECT_PUBLISH (ports report something new), EFFECT_OWNER (the owner has to open or close the
+ * devices), EFFECT_UA (2A/06 for every nexus of the group's logical units). Control thread.
+ */
+#ifndef SANDEM_ALUA_SERVICE_H
+#define SANDEM_ALUA_SERVICE_H
+
+#include "alua/alua.h"
+#include "core/service.h"
+
+#define ALUA_SERVICE_ID 1
+#define ALUA_MEMBERS_MAX 64
+
+struct alua_service {
+	size_t ngroups;
+	struct group *group; /* sorted by name */
+	size_t nmembers;
+	uint32_t member[ALUA_MEMBERS_MAX]; /* node ids, ascending */
+};
+
+extern const struct service_ops alua_service_ops;
+
+struct alua_service *alua_service_new(const char *const *groups, size_t n);
+void alua_service_free(struct alua_service *svc);
+struct group *alua_service_find(struct alua_service *svc, const char *group);
+
+/* True when the node owns a group (lost or not): until it is fenced, it could still write. */
+bool alua_service_owns(const struct alua_service *svc, uint32_t node);
+
+/* A proposal; the result of apply() is one byte, enum group_verdict. The bytes in out are valid until wbuf_fini. */
+void alua_service_pack(struct wbuf *out, enum group_action action, const char *group, uint32_t node,
+		       uint64_t epoch);
+
+#endif
