@@ -19,7 +19,7 @@ room_src = $(sort $(wildcard $(1)/*.c) $(wildcard $(1)/*/*.c))
 room_obj = $(patsubst %.c,$(BUILD)/%.o,$(call room_src,$(1)))
 archive = $(BUILD)/$(1).a
 
-LIBS_core = -luring -lurcu-qsbr -lurcu-common -lisal
+LIBS_core = -luring -lurcu-common -lisal
 LIBS_alua = -lprotobuf-c
 LIBS_pr-sync = -lprotobuf-c
 LIBS_cluster = -lcpg -lquorum -lcmap -lprotobuf-c -lcrypto -lqb

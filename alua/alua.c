@@ -2,7 +2,6 @@
 #include "alua/alua.h"
 
 #include <stdlib.h>
-#include <urcu-qsbr.h>
 
 /* ---- predicates --------------------------------------------------------------------------------- */
 
@@ -179,46 +178,22 @@ void alua_verdict(const struct alua_situation *s, enum gate_verdict *verdict, se
 	}
 }
 
-struct gate_block {
-	struct rcu_head rcu;
-	struct alua_gate gate;
-};
-
-static struct gate_block *block_of(const struct alua_gate *g)
+void alua_gate_free(const struct alua_gate *g)
 {
-	return caa_container_of((struct alua_gate *)g, struct gate_block, gate);
-}
-
-static void free_block(struct rcu_head *head)
-{
-	free(caa_container_of(head, struct gate_block, rcu));
-}
-
-void alua_gate_free(struct alua_gate *g)
-{
-	if (g)
-		free(block_of(g));
-}
-
-void alua_gate_free_rcu(const struct alua_gate *g)
-{
-	if (g)
-		urcu_qsbr_call_rcu(&block_of(g)->rcu, free_block);
+	free((void *)g);
 }
 
 /* One block: gate, one tpg per node (at most one per port), the ports' identifiers. */
 struct alua_gate *alua_gate_new(const struct alua_situation *s, const struct alua_port_ref *ports, size_t nports)
 {
 	size_t tpgs = nports * sizeof(struct alua_tpg), ids = nports * sizeof(uint16_t);
-	struct gate_block *b = calloc(1, sizeof(*b) + tpgs + ids);
-	struct alua_gate *g;
+	struct alua_gate *g = calloc(1, sizeof(*g) + tpgs + ids);
 	struct alua_tpg *tpg;
 	uint16_t *rtpi;
 
-	if (!b)
+	if (!g)
 		return NULL;
-	g = &b->gate;
-	tpg = (struct alua_tpg *)(b + 1);
+	tpg = (struct alua_tpg *)(g + 1);
 	rtpi = (uint16_t *)((char *)tpg + tpgs);
 	alua_verdict(s, &g->medium, &g->medium_sense);
 	g->local_state = alua_state_of(s, s->self);

@@ -87,14 +87,14 @@ void alua_verdict(const struct alua_situation *s, enum gate_verdict *verdict, se
 
 /*
  * The whole immutable gate of one logical unit: verdict and the table that RTPG reports. ports: the target ports
- * through which the LU is seen, sorted by tpg. NULL: out of memory. Free with alua_gate_free() after the barrier.
+ * through which the LU is seen, sorted by tpg. NULL: out of memory. Free with alua_gate_free() after the barrier that follows its
+ * replacement.
  */
 struct alua_port_ref {
 	uint16_t tpg; /* = node id */
 	uint16_t rtpi;
 };
 struct alua_gate *alua_gate_new(const struct alua_situation *s, const struct alua_port_ref *ports, size_t nports);
-void alua_gate_free(struct alua_gate *g); /* at once */
-void alua_gate_free_rcu(const struct alua_gate *g); /* when no reactor can be reading it any more */
+void alua_gate_free(const struct alua_gate *g);
 
 #endif

@@ -10,7 +10,7 @@
 #include "alua/alua.h"
 #include "core/service.h"
 
-#define ALUA_SERVICE_ID 1
+#define ALUA_SERVICE_ID 2 /* on the wire */
 #define ALUA_MEMBERS_MAX 64
 
 struct alua_service {

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "core/cdb.h"
 #include "core/core.h"
 #include "core/gate.h"
 #include "core/nexus.h"
@@ -182,6 +183,13 @@ static void raise_uas(const struct lu_barrier *b, struct reactor *r)
 					ua_queue_push(&n->itl[i].ua, b->ua[k].code);
 }
 
+/* A PERSISTENT RESERVE OUT under way is in the log and can't be called back: above all the PREEMPT AND ABORT that asks
+ * for this very abort (SPC-4 5.13.11.3). */
+static bool is_pr_out(const struct scsi_cmd *cmd)
+{
+	return cmd->state == CMD_CONTROL && cmd->row->resv == RESV_PR_OUT;
+}
+
 static void abort_tasks(const struct lu_barrier *b, struct lu_shard *s)
 {
 	struct scsi_cmd *cmd, *next;
@@ -189,7 +197,7 @@ static void abort_tasks(const struct lu_barrier *b, struct lu_shard *s)
 
 	CDS_INIT_LIST_HEAD(&ending);
 	cds_list_for_each_entry_safe(cmd, next, &s->tasks, task_link) {
-		if (cmd == b->spare || !ua_scope_covers(b->abort, &cmd->nexus->id))
+		if (is_pr_out(cmd) || !ua_scope_covers(b->abort, &cmd->nexus->id))
 			continue;
 		cmd->aborted = true;
 		if (cmd->state == CMD_HELD) {

@@ -3,12 +3,13 @@
  * A logical unit.
  *
  *        struct lu ── identity, geometry (fixed while configured)
- *          ├─ disk, gate, resv: pointers that the control thread publishes (RCU: read them once per command)
+ *          ├─ disk, gate, resv, mode: immutable values that the control thread publishes (read them once per command)
  *          └─ shard[reactor]: task set, admitted and held commands of that reactor; touched by it alone
  *
  * To change what the data path sees: publish the new pointer, then lu_barrier_start(). When it reports, every
  * reactor works with the new value, unit attentions are established, and (with drain) every command
- * admitted before is finished. That one mechanism gives P2 and P8.
+ * admitted before is finished; the old value may be freed. A barrier message that a reactor has taken is its quiescent
+ * point: that one mechanism gives the grace period, P2 and P8, at no cost to the data path.
  */
 #ifndef SANDEM_CORE_LU_H
 #define SANDEM_CORE_LU_H
@@ -93,10 +94,10 @@ struct lu {
 	uint64_t blocks;	 /* capacity; written by the control thread (atomic) */
 	struct disk_params disk_params;
 
-	struct disk *disk;		/* RCU; NULL while this node does not own the group */
-	const struct alua_gate *gate;	/* RCU; never NULL */
-	const struct resv_view *resv;	/* RCU; NULL = nothing reserved or registered */
-	const struct mode_state *mode;	/* RCU; never NULL */
+	struct disk *disk;		/* NULL while this node does not own the group */
+	const struct alua_gate *gate;	/* never NULL */
+	const struct resv_view *resv;	/* NULL = nothing reserved or registered */
+	const struct mode_state *mode;	/* never NULL */
 	void *control_data;		/* the daemon's */
 	struct lu_shard *shard;		/* [core->nreactors] */
 };
@@ -133,8 +134,7 @@ struct lu_barrier_ua {
 struct lu_barrier {
 	struct lu *lu;
 	bool drain;
-	const struct ua_scope *abort;  /* abort the tasks of these nexuses (PREEMPT AND ABORT, LUN RESET); NULL = none */
-	const struct scsi_cmd *spare; /* but not this one: the command that asks for it */
+	const struct ua_scope *abort; /* abort the tasks of these nexuses; NULL = none */
 	unsigned nua;
 	const struct lu_barrier_ua *ua; /* valid until done */
 	void (*done)(struct lu_barrier *b);
@@ -149,8 +149,8 @@ void lu_admit(struct scsi_cmd *cmd);	  /* past the gates: drains wait for it fro
 void lu_hold(struct scsi_cmd *cmd, uint64_t limit_ns); /* waits for the next barrier */
 void lu_task_ended(struct scsi_cmd *cmd); /* leaves all lists; drains that waited for it report */
 
-/* Publishes v under one of the RCU pointers of the LU (control thread); returns the old value, to be freed with
- * call_rcu after the barrier. */
+/* Publishes v under one of the pointers of the LU (control thread); returns the old value, to be freed when the
+ * barrier has reported. */
 #define lu_publish(lu, field, v) ((__typeof__((lu)->field))__atomic_exchange_n(&(lu)->field, (v), __ATOMIC_SEQ_CST))
 /* Reads one of them (reactor). */
 #define lu_read(lu, field) __atomic_load_n(&(lu)->field, __ATOMIC_CONSUME)

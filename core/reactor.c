@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
-#include <urcu-qsbr.h>
 
 #include "core/buf.h"
 #include "core/log.h"
@@ -206,7 +205,7 @@ static uint64_t sleep_ns(struct reactor *r)
 	return t->deadline - now < IDLE_WAIT_NS ? t->deadline - now : IDLE_WAIT_NS;
 }
 
-/* Submits what the turn produced and waits for the next event. An idle thread is RCU-offline. */
+/* Submits what the turn produced and waits for the next event. */
 static void turn_end(struct reactor *r)
 {
 	struct io_uring_cqe *cqe;
@@ -214,13 +213,10 @@ static void turn_end(struct reactor *r)
 	struct __kernel_timespec ts = { .tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000 };
 
 	if (io_uring_cq_ready(&r->ring) || !cds_wfcq_empty(&r->mailbox.head, &r->mailbox.tail)) {
-		urcu_qsbr_quiescent_state();
 		io_uring_submit_and_get_events(&r->ring);
 		return;
 	}
-	urcu_qsbr_thread_offline();
 	io_uring_submit_and_wait_timeout(&r->ring, &cqe, 1, &ts, NULL);
-	urcu_qsbr_thread_online();
 }
 
 static void pin(const struct reactor *r)
@@ -243,7 +239,6 @@ static void *reactor_main(void *arg)
 	snprintf(name, sizeof(name), "reactor/%u", r->index);
 	pthread_setname_np(pthread_self(), name);
 	pin(r);
-	urcu_qsbr_register_thread();
 	io_uring_enable_rings(&r->ring); /* this thread becomes the single issuer */
 	wake_arm(r);
 	while (!r->stopping) {
@@ -254,7 +249,6 @@ static void *reactor_main(void *arg)
 		hooks_run(r);
 		turn_end(r);
 	}
-	urcu_qsbr_unregister_thread();
 	return NULL;
 }
 
