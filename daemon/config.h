@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The configuration of the whole cluster: the same file on every node (docs/sandem.yaml.md).
+ *
+ *   sandem.yaml ── config_load() ──▶ struct config ◀── config_standalone() ── command line
+ *      1. syntax and shape: the document against the schema, with line numbers (config_check.c)
+ *      2. libcyaml with the same schema → raw structs                          (config_schema.c)
+ *      3. raw structs + defaults → struct config                               (config_build.c)
+ *      4. config_verify(): what the objects must be to each other              (config_verify.c)
+ *
+ *   struct config ─┬─ cluster, daemon, iscsi
+ *                  ├─ node[]    each with portals
+ *                  ├─ group[]   LUN groups
+ *                  ├─ lu[]      each in a group, with its complete identity
+ *                  └─ target[]  each with acl[] (first match wins), each with lun[] (an index into lu[])
+ *
+ * A struct config is built once and never changed: any thread may read it. It owns everything it points to.
+ * Numbers are in range and references are good in every struct config that these functions hand out; those who read
+ * it need not check again.
+ */
+#ifndef SANDEM_CONFIG_H
+#define SANDEM_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/log.h"
+#include "core/lu.h"
+#include "core/target.h"
+#include "daemon/config_limits.h"
+#include "drivers/iscsi/defaults.h"
+
+struct options;
+
+enum config_log { CONFIG_LOG_CPG, CONFIG_LOG_LOCAL };
+enum config_non_owner { NON_OWNER_STANDBY, NON_OWNER_FORWARD };
+
+struct config_node {
+	char *name; /* as in corosync.conf or the host's name */
+	uint32_t id; /* corosync's node id, NODE_ID_MIN … NODE_ID_MAX; = target port group = portal group tag */
+	uint16_t nportals; /* >= 1 */
+	struct portal *portal;
+};
+
+struct config_group { /* LUN group: the unit of failover */
+	char *name; /* at most LU_NAME_MAX bytes */
+	enum config_non_owner non_owner; /* what ports of other nodes than the owner do */
+	uint32_t hold_limit_ms; /* commands wait that long at most during a move */
+	int preferred; /* index into node[], or -1 */
+};
+
+struct config_lu {
+	char *name; /* at most LU_NAME_MAX bytes, unique in the cluster */
+	unsigned group; /* index into group[] */
+	struct disk_params disk; /* strings owned here; path NULL for null; create is set for a file with a size */
+	uint8_t lb_per_pb_exp;
+	bool read_only, thin, rotational, removable;
+	bool write_cache; /* mode page 08h WCE at the start */
+	uint32_t max_transfer_bytes;
+	struct lu_identity id; /* complete; see config_identity() */
+};
+
+struct config_lun {
+	uint16_t lun; /* 0 … LUN_MAX */
+	unsigned lu; /* index into lu[] */
+	bool read_only; /* for this access list; the LU's own read_only is separate */
+};
+
+struct config_acl {
+	size_t npatterns; /* 0 = nobody */
+	char **pattern; /* fnmatch(3), lower case */
+	size_t nluns;
+	struct config_lun *lun; /* sorted by lun */
+};
+
+struct config_target {
+	char *name; /* iqn., eui. or naa. name, lower case */
+	size_t nacls; /* >= 1; `luns` + `initiators` of the file are one access list */
+	struct config_acl *acl; /* first match wins */
+};
+
+struct config {
+	char *cluster; /* name */
+	enum config_log log;
+	size_t nnodes;
+	struct config_node *node;
+	size_t ngroups;
+	struct config_group *group;
+	size_t nlus;
+	struct config_lu *lu;
+	size_t ntargets;
+	struct config_target *target;
+	unsigned nreactors;
+	int *reactor_cpu; /* [nreactors]: CPU to pin to, or -1 */
+	enum log_level log_level;
+	struct iscsi_settings iscsi;
+};
+
+struct config_error {
+	int line;	/* 0: none is known */
+	char path[160]; /* "luns[0].size"; empty: the whole file */
+	char text[768]; /* complete: "FILE:LINE: luns[0].size: what is wrong; what is allowed" */
+};
+
+/* Reads, checks and completes a configuration file. 0 and *out; or -ENOENT/-EACCES/… (file can't be read), -EINVAL (its
+ * content), -ENOMEM, and err->text. Any thread; blocks on the file only. */
+int config_load(const char *file, struct config **out, struct config_error *err);
+
+/* The same from memory; name stands for the file in messages. */
+int config_parse(const char *name, const char *text, size_t len, struct config **out, struct config_error *err);
+
+/* The configuration of --standalone: one node, one group, one target, --lun in order. 0, or -EINVAL/-ENOMEM and
+ * err->text, which names the option. Looks at the paths (file or block device?), changes nothing. */
+int config_standalone(const struct options *o, struct config **out, struct config_error *err);
+
+void config_free(struct config *c);
+
+/* Whether the objects fit together: unique names, ids and LUNs, good references, portals, names of RFC 7143 4.2.7.
+ * Pure. 0, or -EINVAL with err->path and err->text (without file and line, which only config_load() knows). */
+int config_verify(const struct config *c, struct config_error *err);
+
+/*
+ * Completes an identity from SHA-256(cluster name, LUN name), so that it is the same on every node and over restarts
+ * without being stored: serial (16 hex digits) where id->serial is empty, NAA where id->naa_len is 0, t10_id = serial
+ * where empty. The NAA is of type 3h, locally assigned (SPC-4 7.8.6.6.4): 4 bits type, 60 bits hash. Type 6h would claim an
+ * IEEE company identifier that is not ours. Pure.
+ */
+void config_identity(struct lu_identity *id, const char *cluster, const char *lun);
+
+/* SHA-256 over a canonical form of all that nodes must have in common: everything but the daemon's own settings
+ * (reactors, log level) and comments, order of keys, and defaults written out or not. Pure. */
+void config_digest(const struct config *c, uint8_t digest[32]);
+
+/* Index into node[] or -1. */
+int config_find_node(const struct config *c, const char *name);
+/* Index into lu[] or -1. */
+int config_find_lu(const struct config *c, const char *name);
+
+/* Relative target port identifier of a target's port on a node: unique in the cluster, the same on every node
+ * (SPC-4 4.6.4). target: index into target[]. */
+static inline uint16_t config_rtpi(size_t target, uint32_t node_id)
+{
+	return (uint16_t)(target << 8 | node_id);
+}
+
+#endif
