@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The daemon: the one place where the rooms of the house meet.
+ *
+ *   main.c       start, signals, end
+ *   build.c      configuration → logical units, targets
+ *   effects.c    what the replicated log decided → what the data path sees
+ *   ownership.c  this node's part in each LUN group: open, drain, flush, close
+ *   verbs.c      the control protocol's verbs
+ *
+ * All of it runs on the control thread.
+ */
+#ifndef SANDEM_DAEMON_H
+#define SANDEM_DAEMON_H
+
+#include <qb/qbloop.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <urcu/list.h>
+
+#include "alua/alua_service.h"
+#include "cluster/cluster.h"
+#include "cluster/worker.h"
+#include "core/core.h"
+#include "core/lu.h"
+#include "pr-sync/pr_cmd.h"
+#include "pr-sync/pr_service.h"
+
+struct config;
+struct control;
+struct daemon;
+struct iscsi_server;
+struct ownership;
+
+struct daemon {
+	struct core core;
+	qb_loop_t *loop;
+	struct worker worker;
+	const struct config *config;
+	uint32_t node; /* own id */
+	const char *node_name;
+	struct cluster *cluster;
+	struct alua_service *alua;
+	struct pr_service *pr;
+	struct pr_cmd pr_cmd;
+	struct iscsi_server *iscsi;
+	struct control *control;
+	uint32_t ngroups;
+	struct ownership *ownership; /* [ngroups], in the configuration's order */
+	uint16_t hold_limit_ms;
+	uint64_t started; /* CLOCK_MONOTONIC seconds */
+	bool stopping;
+	int exit_code;
+};
+
+/* ---- build.c ---- */
+int build_core(struct daemon *d, char *err, size_t errlen);
+void build_free(struct daemon *d);
+const char *daemon_node_name(const struct daemon *d, uint32_t id); /* "?" when unknown */
+
+/* ---- effects.c ---- */
+void effects_run(void *arg, struct effects_run *run);
+void effects_publish_all(void *arg);
+void effects_state_changed(void *arg, enum cluster_state s, const char *why);
+/* Publishes a first gate (refusing) for every logical unit: before the reactors start. 0 or -ENOMEM. */
+int effects_init(struct daemon *d);
+void effects_situation(const struct daemon *d, const struct group *g, struct alua_situation *out);
+
+/* ---- ownership.c ---- */
+typedef void (*ownership_done_fn)(void *arg, bool ok, const char *message);
+
+enum ownership_phase { OWNERSHIP_CLOSED, OWNERSHIP_OPENING, OWNERSHIP_OPEN, OWNERSHIP_DRAINING, OWNERSHIP_CLOSING };
+
+struct ownership_waiter;
+
+struct ownership {
+	struct daemon *d;
+	const char *group; /* name */
+	uint32_t nlus;
+	struct lu **lu;
+	enum ownership_phase phase; /* of the devices of this node */
+	uint64_t epoch;		    /* for which they were opened */
+	bool active_everywhere;	    /* every member has applied that this node is active */
+	bool proposing;		    /* a report to the log is under way */
+	bool give_up_locally;	    /* demoted while the cluster could not be told: don't use the devices */
+	uint32_t barriers;	    /* drains under way */
+	struct lu_barrier *barrier; /* [nlus] */
+	struct disk **opened;	    /* [nlus] on the way in or out */
+	struct work work;
+	int work_result;
+	char work_error[512];
+	char error[512]; /* why the last open or close failed */
+	qb_loop_timer_handle handover_timer;
+	bool handover_armed;
+	struct cds_list_head waiters;
+};
+
+int ownership_init(struct ownership *o, struct daemon *d, const char *group);
+void ownership_fini(struct ownership *o);
+
+/* Compares what the log says with what this node does, and takes the next step. */
+void ownership_reconcile(struct ownership *o);
+
+/* done is called once: when this node is active on every member's books / when it is drained, flushed, closed and every
+ * member knows; or with a message that says why not. */
+void ownership_promote(struct ownership *o, ownership_done_fn done, void *arg);
+void ownership_demote(struct ownership *o, ownership_done_fn done, void *arg);
+struct ownership *ownership_find(struct daemon *d, const char *group);
+
+/* ---- verbs.c ---- */
+int verbs_start(struct daemon *d, const char *run_dir, char *err, size_t errlen);
+void verbs_stop(struct daemon *d);
+void daemon_shutdown(struct daemon *d, const char *why); /* main.c: orderly end */
+
+#endif

@@ -1,0 +1,364 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * From the log to the data path. A run of effects becomes, per logical unit concerned, one publication and one barrier;
+ * when all barriers have reported, the position is acknowledged.
+ *
+ *   effects_run ── job ─┬─ change (LU, what to publish, unit attentions, abort, drain) ── lu_barrier
+ *                       └─ change …                                                      └─ done → cluster_effects_done
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/log.h"
+#include "core/target.h"
+#include "daemon/daemon.h"
+
+#define CHANGE_UAS_MAX 8
+
+struct job;
+
+struct change {
+	struct job *job;
+	struct lu *lu;
+	bool gate_published, resv_published; /* once per job: the state is the same */
+	const struct alua_gate *old_gate; /* freed when the barrier has reported */
+	const struct resv_view *old_resv;
+	struct ua_scope abort;
+	struct lu_barrier_ua ua[CHANGE_UAS_MAX];
+	struct lu_barrier barrier;
+	struct lu_barrier_part *part;
+};
+
+struct job {
+	struct daemon *d;
+	struct effects_run *run; /* NULL: published anew after a restore, or the state changed */
+	bool published_all;
+	bool ok;
+	uint32_t left;
+	uint32_t n;
+	struct change change[]; /* at most one per logical unit */
+};
+
+/* ---- what the data path is to see ---------------------------------------------------------------------- */
+
+void effects_situation(const struct daemon *d, const struct group *g, struct alua_situation *out)
+{
+	*out = (struct alua_situation){
+		.group = g,
+		.self = d->node,
+		.serving = d->cluster && cluster_state(d->cluster) == CLUSTER_SERVING,
+		.member = d->alua->member,
+		.nmembers = d->alua->nmembers,
+		.hold_limit_ms = d->hold_limit_ms,
+	};
+}
+
+static bool target_shows(const struct target *t, const struct lu *lu)
+{
+	for (uint16_t a = 0; a < t->nacls; a++)
+		for (uint16_t i = 0; i < t->acl[a].nluns; i++)
+			if (t->acl[a].lun[i].lu == lu)
+				return true;
+	return false;
+}
+
+static int by_tpg(const void *a, const void *b)
+{
+	const struct alua_port_ref *x = a, *y = b;
+
+	return x->tpg != y->tpg ? (int)x->tpg - y->tpg : (int)x->rtpi - y->rtpi;
+}
+
+static struct alua_gate *gate_for(struct daemon *d, struct lu *lu)
+{
+	struct alua_port_ref *ports;
+	struct alua_situation s;
+	struct alua_gate *gate;
+	size_t n = 0, max = 1;
+
+	for (uint32_t t = 0; t < d->core.ntargets; t++)
+		max += d->core.target[t]->nports;
+	ports = calloc(max, sizeof(*ports));
+	if (!ports)
+		return NULL;
+	for (uint32_t t = 0; t < d->core.ntargets; t++)
+		for (uint16_t p = 0; p < d->core.target[t]->nports && target_shows(d->core.target[t], lu); p++)
+			ports[n++] = (struct alua_port_ref){ d->core.target[t]->port[p].tpgt,
+							     d->core.target[t]->port[p].rtpi };
+	qsort(ports, n, sizeof(*ports), by_tpg);
+	effects_situation(d, alua_service_find(d->alua, lu->group), &s);
+	gate = alua_gate_new(&s, ports, n);
+	free(ports);
+	return gate;
+}
+
+static bool publish_gate(struct change *c)
+{
+	struct alua_gate *gate;
+
+	if (c->gate_published)
+		return true;
+	gate = gate_for(c->job->d, c->lu);
+	if (!gate)
+		return false;
+	c->gate_published = true;
+	c->old_gate = lu_publish(c->lu, gate, gate);
+	return true;
+}
+
+static bool publish_resv(struct change *c)
+{
+	struct resv_view *view;
+
+	if (c->resv_published)
+		return true;
+	if (pr_service_view(c->job->d->pr, c->lu->name, &view) < 0)
+		return false;
+	c->resv_published = true;
+	c->old_resv = lu_publish(c->lu, resv, view);
+	return true;
+}
+
+int effects_init(struct daemon *d)
+{
+	for (uint32_t i = 0; i < d->core.nlus; i++) {
+		struct alua_gate *gate = gate_for(d, d->core.lu[i]);
+
+		if (!gate)
+			return -ENOMEM;
+		lu_publish(d->core.lu[i], gate, gate);
+	}
+	return 0;
+}
+
+/* ---- jobs ------------------------------------------------------------------------------------------------ */
+
+static struct job *job_new(struct daemon *d)
+{
+	struct job *j = calloc(1, sizeof(*j) + d->core.nlus * sizeof(j->change[0]));
+
+	if (!j)
+		return NULL;
+	j->d = d;
+	j->ok = true;
+	return j;
+}
+
+static void job_free(struct job *j)
+{
+	for (uint32_t i = 0; i < j->n; i++) {
+		if (j->ok) { /* else no barrier has run, and a reactor may be reading them */
+			alua_gate_free(j->change[i].old_gate);
+			free((void *)j->change[i].old_resv);
+		}
+		free(j->change[i].part);
+	}
+	free(j);
+}
+
+static void job_end(struct job *j)
+{
+	struct daemon *d = j->d;
+
+	if (!j->ok)
+		log_error("out of memory while carrying out a replicated change; this node stops serving");
+	if (j->run)
+		cluster_effects_done(d->cluster, j->run, j->ok);
+	else if (j->published_all)
+		cluster_published(d->cluster, j->ok);
+	job_free(j);
+}
+
+static void barrier_done(struct lu_barrier *b)
+{
+	struct job *j = caa_container_of(b, struct change, barrier)->job;
+
+	if (--j->left == 0)
+		job_end(j);
+}
+
+/* The change of one logical unit in this job; a new one has its barrier prepared. NULL: no memory. */
+static struct change *change_of(struct job *j, struct lu *lu)
+{
+	struct change *c;
+
+	for (uint32_t i = 0; i < j->n; i++)
+		if (j->change[i].lu == lu)
+			return &j->change[i];
+	c = &j->change[j->n++];
+	*c = (struct change){ .job = j, .lu = lu };
+	c->barrier = (struct lu_barrier){ .lu = lu, .ua = c->ua, .done = barrier_done };
+	c->part = c->barrier.part = calloc(j->d->core.nreactors, sizeof(*c->part));
+	if (!c->part) {
+		j->ok = false;
+		return NULL;
+	}
+	return c;
+}
+
+static void job_start(struct job *j)
+{
+	j->left = j->n + 1;
+	for (uint32_t i = 0; i < j->n && j->ok; i++)
+		lu_barrier_start(&j->change[i].barrier);
+	if (!j->ok)
+		j->left = 1; /* nothing was started */
+	if (--j->left == 0)
+		job_end(j);
+}
+
+/* ---- one effect on one logical unit ------------------------------------------------------------------------- */
+
+static void add_ua(struct change *c, const struct effect *e)
+{
+	if (c->barrier.nua == CHANGE_UAS_MAX) { /* more than any service raises at once */
+		c->job->ok = false;
+		return;
+	}
+	c->ua[c->barrier.nua++] = (struct lu_barrier_ua){
+		e->ua, { .kind = e->scope, .n = e->nids, .ids = e->ids } };
+}
+
+static void carry_out(struct job *j, const struct effect *e, struct lu *lu, bool (*publish)(struct change *))
+{
+	struct change *c = change_of(j, lu);
+
+	if (!c)
+		return;
+	switch (e->kind) {
+	case EFFECT_DRAIN:
+		c->barrier.drain = true;
+		j->ok &= publish(c);
+		break;
+	case EFFECT_PUBLISH:
+		j->ok &= publish(c);
+		break;
+	case EFFECT_UA:
+		add_ua(c, e);
+		break;
+	case EFFECT_ABORT:
+		c->abort = (struct ua_scope){ .kind = e->scope, .n = e->nids, .ids = e->ids };
+		c->barrier.abort = &c->abort;
+		c->barrier.drain = true;
+		break;
+	case EFFECT_OWNER:
+	case EFFECT_PERSIST:
+		break;
+	}
+}
+
+/* ---- the services' effects -------------------------------------------------------------------------------------- */
+
+static void fencing_news(struct daemon *d)
+{
+	uint32_t node[ALUA_MEMBERS_MAX];
+	size_t n = cluster_unfenced(d->cluster, node, ALUA_MEMBERS_MAX);
+
+	for (size_t i = 0; i < n; i++)
+		if (!alua_service_owns(d->alua, node[i]))
+			cluster_fencing_confirmed(d->cluster, node[i]);
+}
+
+static void alua_effect(struct job *j, const struct effect *e)
+{
+	struct daemon *d = j->d;
+
+	for (uint32_t i = 0; i < d->core.nlus; i++)
+		if (strcmp(d->core.lu[i]->group, e->object) == 0)
+			carry_out(j, e, d->core.lu[i], publish_gate);
+}
+
+static void pr_effect(struct job *j, const struct effect *e)
+{
+	struct lu *lu = core_find_lu(&j->d->core, e->object);
+
+	if (lu) /* else: state of a LUN that the configuration no longer has */
+		carry_out(j, e, lu, publish_resv);
+}
+
+static void reconcile_all(struct daemon *d)
+{
+	for (uint32_t i = 0; i < d->ngroups; i++)
+		ownership_reconcile(&d->ownership[i]);
+}
+
+void effects_run(void *arg, struct effects_run *run)
+{
+	struct daemon *d = arg;
+	bool is_alua = run->service->ops->id == ALUA_SERVICE_ID;
+	struct job *j = job_new(d);
+
+	if (!j) {
+		cluster_effects_done(d->cluster, run, false);
+		return;
+	}
+	j->run = run;
+	for (uint32_t i = 0; i < run->n; i++) {
+		if (is_alua)
+			alua_effect(j, &run->effect[i]);
+		else
+			pr_effect(j, &run->effect[i]);
+	}
+	job_start(j);
+	if (is_alua) {
+		fencing_news(d);
+		reconcile_all(d);
+	}
+}
+
+/* ---- everything anew ---------------------------------------------------------------------------------------------- */
+
+static struct job *republish(struct daemon *d, bool resv)
+{
+	struct job *j = job_new(d);
+
+	if (!j)
+		return NULL;
+	for (uint32_t i = 0; i < d->core.nlus; i++) {
+		struct change *c = change_of(j, d->core.lu[i]);
+
+		if (!c)
+			continue;
+		c->barrier.drain = resv;
+		j->ok &= publish_gate(c);
+		if (resv)
+			j->ok &= publish_resv(c);
+	}
+	return j;
+}
+
+void effects_publish_all(void *arg)
+{
+	struct daemon *d = arg;
+	struct job *j = republish(d, true);
+
+	if (!j) {
+		cluster_published(d->cluster, false);
+		return;
+	}
+	j->published_all = true;
+	job_start(j);
+	reconcile_all(d);
+}
+
+void effects_state_changed(void *arg, enum cluster_state s, const char *why)
+{
+	struct daemon *d = arg;
+	struct job *j;
+
+	log_notice("cluster: %s: %s", cluster_state_name(s), why);
+	if (!d->cluster) /* while it starts: the first gates refuse anyway */
+		return;
+	j = republish(d, false);
+	if (!j) { /* P4 can't be kept: better no daemon than one that serves */
+		log_error("out of memory while closing the gates; ending at once");
+		abort();
+	}
+	if (!j->ok)
+		abort();
+	job_start(j);
+	reconcile_all(d);
+	if (s == CLUSTER_FAILED)
+		daemon_shutdown(d, why);
+}

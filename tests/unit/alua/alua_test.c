@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* LUN group ownership and what the ports report: one group, nodes 1, 2 and 3. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "alua/alua_service.h"
+
+static struct alua_situation seen_by(const struct group *g, uint32_t self, bool serving)
+{
+	static const uint32_t members[] = { 1, 2 };
+
+	return (struct alua_situation){ .group = g, .self = self, .serving = serving, .member = members,
+					.nmembers = 2, .hold_limit_ms = 10000 };
+}
+
+static void assert_gate(const struct group *g, uint32_t self, bool serving, enum alua_state state,
+			enum gate_verdict verdict)
+{
+	struct alua_situation s = seen_by(g, self, serving);
+	enum gate_verdict v;
+	sense_t sense;
+
+	assert_int_equal(alua_state_of(&s, self), state);
+	alua_verdict(&s, &v, &sense);
+	assert_int_equal(v, verdict);
+}
+
+static struct group active_on(uint32_t node)
+{
+	struct group g = { .name = "g0" };
+
+	assert_int_equal(group_apply(&g, GROUP_PROMOTE, node, 0), GROUP_OK);
+	assert_int_equal(group_apply(&g, GROUP_ACTIVATE, node, g.epoch), GROUP_OK);
+	return g;
+}
+
+/* P7: from the demotion on, every node holds; nobody admits before the new owner is active. */
+static void planned_move(void **state)
+{
+	struct group g = active_on(1);
+
+	(void)state;
+	assert_gate(&g, 1, true, ALUA_OPTIMIZED, GATE_ADMIT);
+	assert_gate(&g, 2, true, ALUA_STANDBY, GATE_REFUSE);
+	assert_int_equal(group_apply(&g, GROUP_DEMOTE, 1, 0), GROUP_OK);
+	for (uint32_t n = 1; n <= 2; n++)
+		assert_gate(&g, n, true, ALUA_TRANSITIONING, GATE_HOLD);
+	/* P5: not before the old owner has closed */
+	assert_int_equal(group_apply(&g, GROUP_PROMOTE, 2, 0), GROUP_REFUSED_BUSY);
+	assert_int_equal(group_apply(&g, GROUP_CLOSED, 1, g.epoch), GROUP_OK);
+	assert_int_equal(g.owner, 0);
+	assert_gate(&g, 2, true, ALUA_TRANSITIONING, GATE_HOLD);
+	assert_int_equal(group_apply(&g, GROUP_PROMOTE, 2, 0), GROUP_OK);
+	assert_gate(&g, 2, true, ALUA_TRANSITIONING, GATE_HOLD);
+	assert_int_equal(group_apply(&g, GROUP_ACTIVATE, 2, g.epoch), GROUP_OK);
+	assert_gate(&g, 2, true, ALUA_OPTIMIZED, GATE_ADMIT);
+	assert_gate(&g, 1, true, ALUA_STANDBY, GATE_REFUSE);
+	assert_int_equal(g.epoch, 2);
+}
+
+static void only_one_owner(void **state)
+{
+	struct group g = active_on(1);
+
+	(void)state;
+	assert_int_equal(group_apply(&g, GROUP_PROMOTE, 2, 0), GROUP_REFUSED_OWNED);
+	assert_int_equal(group_apply(&g, GROUP_PROMOTE, 1, 0), GROUP_UNCHANGED);
+	assert_int_equal(group_apply(&g, GROUP_DEMOTE, 2, 0), GROUP_UNCHANGED);
+	assert_int_equal(group_apply(&g, GROUP_CLOSED, 2, g.epoch), GROUP_REFUSED_NOT_OWNER);
+	assert_int_equal(g.owner, 1);
+	assert_int_equal(g.phase, GROUP_ACTIVE);
+}
+
+/* The owner dies: commands wait for the one who is promoted; reports of the dead one's ownership are stale. */
+static void owner_lost(void **state)
+{
+	struct group g = active_on(1);
+	uint64_t old = g.epoch;
+
+	(void)state;
+	assert_true(group_member_lost(&g, 1));
+	assert_false(group_member_lost(&g, 1));
+	assert_gate(&g, 2, true, ALUA_TRANSITIONING, GATE_HOLD);
+	assert_int_equal(group_apply(&g, GROUP_CLOSED, 1, old), GROUP_REFUSED_NOT_OWNER);
+	assert_int_equal(group_apply(&g, GROUP_PROMOTE, 2, 0), GROUP_OK);
+	assert_int_equal(group_apply(&g, GROUP_ACTIVATE, 1, old), GROUP_REFUSED_STALE);
+	assert_int_equal(group_apply(&g, GROUP_ACTIVATE, 2, g.epoch), GROUP_OK);
+	assert_int_equal(g.owner, 2);
+}
+
+static void lost_while_closing_or_opening(void **state)
+{
+	struct group g = active_on(1);
+
+	(void)state;
+	group_apply(&g, GROUP_DEMOTE, 1, 0);
+	assert_true(group_member_lost(&g, 1));
+	assert_int_equal(g.owner, 1); /* could still write until it is fenced */
+	assert_int_equal(group_apply(&g, GROUP_PROMOTE, 2, 0), GROUP_OK);
+	assert_true(group_member_lost(&g, 2));
+	assert_gate(&g, 1, true, ALUA_TRANSITIONING, GATE_HOLD);
+}
+
+/* P4 */
+static void no_quorum_no_medium(void **state)
+{
+	struct group g = active_on(1);
+
+	(void)state;
+	assert_gate(&g, 1, false, ALUA_UNAVAILABLE, GATE_REFUSE);
+	assert_gate(&g, 2, false, ALUA_UNAVAILABLE, GATE_REFUSE);
+}
+
+static void nobody_comes(void **state)
+{
+	struct group g = active_on(1);
+
+	(void)state;
+	group_apply(&g, GROUP_DEMOTE, 1, 0);
+	group_apply(&g, GROUP_CLOSED, 1, g.epoch);
+	assert_int_equal(group_apply(&g, GROUP_GIVE_UP, 1, g.epoch + 1), GROUP_REFUSED_STALE);
+	assert_int_equal(group_apply(&g, GROUP_GIVE_UP, 2, g.epoch), GROUP_OK);
+	assert_gate(&g, 1, true, ALUA_UNAVAILABLE, GATE_REFUSE);
+	assert_int_equal(group_apply(&g, GROUP_PROMOTE, 2, 0), GROUP_OK);
+	assert_int_equal(group_apply(&g, GROUP_OPEN_FAILED, 2, g.epoch), GROUP_OK);
+	assert_int_equal(g.owner, 0);
+}
+
+/* Every node reports the same table; a node that is no member is unavailable. */
+static void gate_lists_every_group(void **state)
+{
+	struct group g = active_on(2);
+	const struct alua_port_ref ports[] = { { 1, 257 }, { 1, 513 }, { 2, 258 }, { 3, 259 } };
+
+	(void)state;
+	for (uint32_t self = 1; self <= 2; self++) {
+		struct alua_situation s = seen_by(&g, self, true);
+		struct alua_gate *gate = alua_gate_new(&s, ports, 4);
+
+		assert_non_null(gate);
+		assert_int_equal(gate->ntpg, 3);
+		assert_int_equal(gate->tpg[0].id, 1);
+		assert_int_equal(gate->tpg[0].nports, 2);
+		assert_int_equal(gate->tpg[0].rtpi[1], 513);
+		assert_int_equal(gate->tpg[0].state, ALUA_STANDBY);
+		assert_int_equal(gate->tpg[1].state, ALUA_OPTIMIZED);
+		assert_int_equal(gate->tpg[1].rtpi[0], 258);
+		assert_int_equal(gate->tpg[2].state, ALUA_UNAVAILABLE);
+		assert_int_not_equal(gate->transition_time, 0);
+		alua_gate_free(gate);
+	}
+}
+
+/* ---- the replicated service ---- */
+
+static uint8_t propose(struct alua_service *svc, struct apply *a, enum group_action action, const char *group,
+		       uint32_t node, uint64_t epoch)
+{
+	struct wbuf msg = { 0 };
+
+	*a = (struct apply){ 0 };
+	alua_service_pack(&msg, action, group, node, epoch);
+	assert_int_equal(alua_service_ops.apply(svc, a, msg.data, msg.len), 0);
+	wbuf_fini(&msg);
+	assert_int_equal(a->result_len, 1);
+	return a->result[0];
+}
+
+static uint32_t count(const struct apply *a, enum effect_kind kind)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < a->neffects; i++)
+		n += a->effect[i].kind == kind;
+	return n;
+}
+
+static void service_effects(void **state)
+{
+	const char *names[] = { "g1", "g0" };
+	struct alua_service *svc = alua_service_new(names, 2);
+	struct apply a;
+
+	(void)state;
+	assert_int_equal(propose(svc, &a, GROUP_PROMOTE, "g1", 2, 0), GROUP_OK);
+	assert_int_equal(count(&a, EFFECT_OWNER), 1);
+	assert_int_equal(count(&a, EFFECT_UA), 0);
+	apply_fini(&a);
+	assert_int_equal(propose(svc, &a, GROUP_ACTIVATE, "g1", 2, 1), GROUP_OK);
+	assert_int_equal(count(&a, EFFECT_UA), 1);
+	assert_int_equal(count(&a, EFFECT_PUBLISH), 1);
+	assert_string_equal(a.effect[0].object, "g1");
+	apply_fini(&a);
+	assert_int_equal(propose(svc, &a, GROUP_PROMOTE, "g9", 2, 0), GROUP_REFUSED_UNKNOWN);
+	assert_int_equal(a.neffects, 0);
+	assert_true(alua_service_owns(svc, 2));
+	assert_false(alua_service_owns(svc, 1));
+	alua_service_free(svc);
+}
+
+static void service_loses_owner(void **state)
+{
+	const char *names[] = { "g0" };
+	struct alua_service *svc = alua_service_new(names, 1);
+	const uint32_t both[] = { 2, 1 }, one[] = { 2 };
+	struct apply a = { 0 };
+
+	(void)state;
+	alua_service_ops.members(svc, &a, both, 2);
+	apply_fini(&a);
+	propose(svc, &a, GROUP_PROMOTE, "g0", 1, 0);
+	apply_fini(&a);
+	alua_service_ops.members(svc, &a, one, 1);
+	assert_true(svc->group[0].lost);
+	assert_int_equal(count(&a, EFFECT_PUBLISH), 1);
+	assert_true(alua_service_owns(svc, 1)); /* until somebody is promoted */
+	apply_fini(&a);
+	alua_service_free(svc);
+}
+
+static void snapshot_round_trip(void **state)
+{
+	const char *names[] = { "g0", "g1" }, *other[] = { "g0", "g2" };
+	struct alua_service *a = alua_service_new(names, 2), *b = alua_service_new(names, 2),
+			    *c = alua_service_new(other, 2);
+	const uint32_t members[] = { 3, 1 };
+	struct wbuf x = { 0 }, y = { 0 };
+	struct apply ap = { 0 };
+	char err[256] = "";
+
+	(void)state;
+	alua_service_ops.members(a, &ap, members, 2);
+	apply_fini(&ap);
+	propose(a, &ap, GROUP_PROMOTE, "g1", 3, 0);
+	apply_fini(&ap);
+	alua_service_ops.snapshot(a, &x);
+	assert_int_equal(alua_service_ops.restore(b, x.data, x.len, err, sizeof(err)), 0);
+	alua_service_ops.snapshot(b, &y);
+	assert_int_equal(x.len, y.len);
+	assert_memory_equal(x.data, y.data, x.len);
+	assert_int_not_equal(alua_service_ops.restore(c, x.data, x.len, err, sizeof(err)), 0);
+	assert_non_null(strstr(err, "sandem.yaml"));
+	for (size_t cut = 1; cut < x.len; cut++) { /* torn: refused or, cut between fields, still well-formed */
+		struct group before = *alua_service_find(b, "g1");
+
+		if (alua_service_ops.restore(b, x.data, cut, err, sizeof(err)) < 0)
+			assert_memory_equal(&before, alua_service_find(b, "g1"), sizeof(before));
+	}
+	wbuf_fini(&x);
+	wbuf_fini(&y);
+	alua_service_free(a);
+	alua_service_free(b);
+	alua_service_free(c);
+}
+
+static void bad_messages(void **state)
+{
+	const char *names[] = { "g0" };
+	struct alua_service *svc = alua_service_new(names, 1);
+	struct wbuf msg = { 0 };
+	struct apply a = { 0 };
+	const uint8_t junk[] = { 0xff, 0xff, 0xff, 0xff };
+
+	(void)state;
+	assert_int_not_equal(alua_service_ops.apply(svc, &a, junk, sizeof(junk)), 0);
+	alua_service_pack(&msg, (enum group_action)77, "g0", 1, 0);
+	assert_int_not_equal(alua_service_ops.apply(svc, &a, msg.data, msg.len), 0);
+	assert_int_equal(a.neffects, 0);
+	assert_int_equal(svc->group[0].phase, GROUP_NONE);
+	wbuf_fini(&msg);
+	alua_service_free(svc);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(planned_move),
+		cmocka_unit_test(only_one_owner),
+		cmocka_unit_test(owner_lost),
+		cmocka_unit_test(lost_while_closing_or_opening),
+		cmocka_unit_test(no_quorum_no_medium),
+		cmocka_unit_test(nobody_comes),
+		cmocka_unit_test(gate_lists_every_group),
+		cmocka_unit_test(service_effects),
+		cmocka_unit_test(service_loses_owner),
+		cmocka_unit_test(snapshot_round_trip),
+		cmocka_unit_test(bad_messages),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
