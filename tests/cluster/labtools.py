@@ -1,0 +1,245 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The lab, the verified load and the reservation client, as scenario tests see them."""
+import contextlib
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import tempfile
+import time
+
+HERE = pathlib.Path(__file__).resolve().parent
+REPO = HERE.parent.parent
+BUILD = pathlib.Path(os.environ.get("SANDEM_BUILD", REPO / "build")).resolve()
+TARGET = "iqn.2026-11.io.sandem:demo"
+GROUP = "g0"
+CLONE = "ms-g0"
+
+
+def wall_ms():
+    return int(time.time() * 1000)
+
+
+def await_true(what, check, seconds):
+    """Until check() is true; what names the awaited state in the error."""
+    end = time.monotonic() + seconds
+    while True:
+        value = check()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise TimeoutError(f"after {seconds} s still not so: {what}")
+        time.sleep(0.02)
+
+
+class Lab:
+    """One lab; every method is a verb of tests/cluster/lab or a command inside a node."""
+
+    def __init__(self, name, nodes=2):
+        self.name = name
+        self.nodes = [f"node-{chr(ord('a') + i)}" for i in range(nodes)]
+
+    def argv(self, *args):
+        return [str(HERE / "lab"), "--name", self.name, *map(str, args)]
+
+    def run(self, *args, check=True, timeout=120):
+        done = subprocess.run(self.argv(*args), text=True, capture_output=True, timeout=timeout,
+                              env={**os.environ, "SANDEM_BUILD": str(BUILD)})
+        if check and done.returncode != 0:
+            raise RuntimeError(f"lab {' '.join(map(str, args))}: exit {done.returncode}\n"
+                               f"{done.stdout}{done.stderr}")
+        return done
+
+    def exec(self, node, *args, **kw):
+        return self.run("exec", node, *args, **kw)
+
+    def up(self, *options):
+        return self.run("up", "--nodes", len(self.nodes), "--owner", os.getpid(), *options)
+
+    def down(self):
+        self.run("down")
+
+    def portal(self, node):
+        return f"10.77.0.{self.nodes.index(node) + 1}:3260"
+
+    def owner(self):
+        """The node on which pacemaker has promoted the group, or None."""
+        return self.run("owner", GROUP, check=False).stdout.strip() or None
+
+    def peer(self, node):
+        return next(n for n in self.nodes if n != node)
+
+    def ctl(self, node, *args):
+        """sandemctl --json on the node; None when its daemon does not answer."""
+        done = self.exec(node, "sandemctl", "--json", "--timeout", "5", *args, check=False)
+        return json.loads(done.stdout) if done.returncode == 0 else None
+
+    def serving(self, node):
+        status = self.ctl(node, "status")
+        return bool(status) and status["state"] == "serving"
+
+    def await_owner(self, node, seconds=40):
+        """Until node owns the group, by its own word."""
+        def owns():
+            status = self.ctl(node, "group", "list")
+            return status and any(g["name"] == GROUP and g["state"] == "active"
+                                  for g in status["groups"])
+        await_true(f"{node} owns {GROUP}", owns, seconds)
+
+    def settle(self, seconds=60):
+        """Until every powered node is online, its daemon serves, and pacemaker has nothing to do."""
+        self.run("wait", seconds)
+        for node in self.nodes:
+            await_true(f"sandemd serves on {node}", lambda n=node: self.serving(n), seconds)
+        await_true("the group is promoted somewhere", self.owner, seconds)
+        self.run("wait", seconds)
+
+    def crm(self, *args):
+        """crm on a node that is powered on."""
+        last = None
+        for node in self.nodes:
+            last = self.exec(node, "crm", *args, check=False)
+            if last.returncode == 0:
+                return last
+        raise RuntimeError(f"crm {' '.join(args)}: {last.stdout}{last.stderr}")
+
+    def move(self, node):
+        self.crm("resource", "move", CLONE, node)
+        self.await_owner(node)
+
+    def restore(self):
+        """From whatever a scenario left behind to: all nodes on, online, one owner."""
+        self.run("heal", check=False)
+        for node in self.nodes:
+            self.run("resume", node, check=False)
+            self.run("start", node) if not self.powered(node) else None
+        self.run("wait", 60)
+        self.crm("resource", "clear", CLONE)
+        for node in self.nodes:
+            self.crm("node", "online", node)
+        self.crm("resource", "cleanup", CLONE)
+        self.settle()
+
+    def powered(self, node):
+        return f"{node}: on" in self.run("fence", "state", check=False).stdout
+
+
+class Load:
+    """sandem-load on the initiator host, over a path to every node."""
+
+    def __init__(self, lab, *options, nodes=None):
+        self.lab = lab
+        self.dir = tempfile.TemporaryDirectory(prefix="sandem-load-")
+        base = pathlib.Path(self.dir.name)
+        self.events, self.out, self.err = base / "events", base / "out", base / "err"
+        paths = [a for n in nodes or lab.nodes for a in ("--portal", lab.portal(n))]
+        argv = lab.argv("exec", "init", BUILD / "sandem-load", *paths, "--target", TARGET,
+                        "--lun", 0, "--qd", 16, "--block", 4096, "--mix", 70, "--span", "64M",
+                        "--json", "--events", self.events, "--verify-at-end", *options)
+        with open(self.out, "w") as out, open(self.err, "w") as err:
+            self.process = subprocess.Popen(argv, stdout=out, stderr=err)
+
+    def read_events(self):
+        if not self.events.exists():
+            return []
+        return [json.loads(line) for line in self.events.read_text().splitlines(keepends=True)
+                if line.endswith("\n")]
+
+    def await_running(self, seconds=30):
+        def running():
+            self.check_alive()
+            return any(e["event"] == "running" for e in self.read_events())
+        await_true("I/O flows", running, seconds)
+
+    def check_alive(self):
+        if self.process.poll() is not None:
+            raise RuntimeError(f"sandem-load ended early ({self.process.returncode}): "
+                               f"{self.err.read_text()[-2000:]}{self.out.read_text()[-2000:]}")
+
+    def interim(self):
+        """A report of the run so far."""
+        before = self.out.read_text().count("\n")
+        self.process.send_signal(signal.SIGUSR1)
+
+        def fresh():
+            self.check_alive()
+            return self.out.read_text().count("\n") > before
+        await_true("sandem-load reports", fresh, 10)
+        return json.loads(self.out.read_text().splitlines()[before])
+
+    def await_flow(self, ios=200, seconds=60):
+        """Until so many more I/Os have been completed: the paths work again."""
+        def done():
+            now = self.interim()
+            return now["reads"] + now["writes"]
+        first = done()
+        await_true("I/O flows again", lambda: done() >= first + ios, seconds)
+
+    def longest_gap(self, since_ms):
+        """ms; gaps below sandem-load's threshold of 100 ms count as None."""
+        gaps = [e["length_ms"] for e in self.read_events()
+                if e["event"] == "gap" and e["start_ms"] + e["length_ms"] >= since_ms]
+        return max(gaps, default=None)
+
+    def stop(self, seconds=120):
+        """The final report, after everything written was read once more."""
+        self.check_alive()
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(seconds)
+        return json.loads(self.out.read_text().splitlines()[-1])
+
+    def close(self):
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        self.dir.cleanup()
+
+
+@contextlib.contextmanager
+def load(lab, *options, **kw):
+    runner = Load(lab, *options, **kw)
+    try:
+        runner.await_running()
+        yield runner
+    finally:
+        runner.close()
+
+
+def assert_clean(report):
+    """No error that an initiator noticed, nothing lost, stale or corrupt (P6, P7)."""
+    keys = ("errors", "lost", "stale", "corrupt")
+    wrong = {k: report[k] for k in keys if report[k] != 0}
+    assert not wrong, f"{wrong}: {report['errors_by_cause']} {report['findings'][:5]}"
+    assert report["verify"]["complete"], f"not everything was re-read: {report['verify']}"
+    assert report["writes"] > 0 and report["reads"] > 0
+
+
+class Host:
+    """An initiator: one I_T nexus per node it talks through."""
+
+    def __init__(self, lab, name):
+        self.lab, self.name = lab, f"iqn.2026-11.io.sandem.test:{name}"
+
+    def argv(self, node, verb, **options):
+        argv = [BUILD / "tests/cluster/pr_client", "--portal", self.lab.portal(node), "--target",
+                TARGET, "--initiator", self.name]
+        for key, value in options.items():
+            argv += [f"--{key.replace('_', '-')}"] + ([] if value is True else [str(value)])
+        return self.lab.argv("exec", "init", *argv, verb)
+
+    def __call__(self, node, verb, **options):
+        done = subprocess.run(self.argv(node, verb, **options), text=True, capture_output=True,
+                              timeout=60)
+        if not done.stdout:
+            raise RuntimeError(f"pr_client {verb}: exit {done.returncode}: {done.stderr}")
+        return json.loads(done.stdout.splitlines()[-1])
+
+    def good(self, node, verb, **options):
+        answer = self(node, verb, **options)
+        assert answer["status"] == "GOOD", f"{self.name} through {node}: {answer}"
+        return answer
+
+    def start(self, node, verb, **options):
+        return subprocess.Popen(self.argv(node, verb, **options), text=True,
+                                stdout=subprocess.PIPE)

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Planned moves under verified I/O over both paths: no error, nothing lost (P6, P7)."""
+import statistics
+
+import labtools
+
+
+def gap_text(gaps):
+    listed = [g for g in gaps if g is not None]
+    below = len(gaps) - len(listed)
+    if not listed:
+        return f"{len(gaps)} moves, every gap below 100 ms"
+    return (f"{len(gaps)} moves, gap median "
+            f"{statistics.median(g or 0 for g in gaps):.0f} ms, max {max(listed):.0f} ms"
+            f" ({below} below 100 ms): " + " ".join("<100" if g is None else f"{g:.0f}" for g in gaps))
+
+
+def move_under_load(pair, load, move):
+    """One change of owner; gives the gap that the initiator saw."""
+    since = labtools.wall_ms()
+    move()
+    load.await_flow()
+    return load.longest_gap(since)
+
+
+def test_ten_moves_by_crm(pair, figures):
+    with labtools.load(pair) as load:
+        gaps = []
+        for _ in range(10):
+            to = pair.peer(pair.owner())
+            gaps.append(move_under_load(pair, load, lambda n=to: pair.move(n)))
+            pair.settle()
+            pair.crm("resource", "clear", labtools.CLONE)
+        report = load.stop()
+    figures(gap_text(gaps))
+    labtools.assert_clean(report)
+
+
+def test_node_standby_and_online(pair, figures):
+    with labtools.load(pair) as load:
+        gaps = []
+        for _ in range(2):
+            owner = pair.owner()
+            to = pair.peer(owner)
+            pair.crm("node", "standby", owner)
+            gaps.append(move_under_load(pair, load, lambda n=to: pair.await_owner(n)))
+            pair.crm("node", "online", owner)
+            pair.settle()
+        report = load.stop()
+    figures(gap_text(gaps))
+    labtools.assert_clean(report)
