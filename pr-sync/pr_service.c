@@ -173,6 +173,7 @@ static uint8_t spc2_reserve(struct pr_lu *lu, const struct nexus_id *nexus, stru
 		return nexus_id_eq(&lu->spc2_holder, nexus) ? STATUS_GOOD : STATUS_RESERVATION_CONFLICT;
 	lu->spc2_reserved = true;
 	lu->spc2_holder = *nexus;
+	lu->spc2_node = a->origin;
 	apply_effect(a, EFFECT_DRAIN, lu->name);
 	return STATUS_GOOD;
 }
@@ -180,6 +181,7 @@ static uint8_t spc2_reserve(struct pr_lu *lu, const struct nexus_id *nexus, stru
 static void spc2_end(struct pr_lu *lu, struct apply *a)
 {
 	lu->spc2_reserved = false;
+	lu->spc2_node = 0;
 	memset(&lu->spc2_holder, 0, sizeof(lu->spc2_holder));
 	apply_effect(a, EFFECT_PUBLISH, lu->name);
 }
@@ -262,11 +264,30 @@ static int service_apply(void *state, struct apply *a, const uint8_t *msg, size_
 	return err;
 }
 
+static bool is_member(uint32_t id, const uint32_t *node, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (node[i] == id)
+			return true;
+	return false;
+}
+
+/* The nexuses of a member that is gone are lost (SAM-5 6.3.4), and with them what SPC-2 lets them hold. */
+static void service_members(void *state, struct apply *a, const uint32_t *node, size_t n)
+{
+	struct pr_lus *s = &((struct pr_service *)state)->lus;
+
+	for (uint32_t i = 0; i < s->n; i++)
+		if (s->lu[i]->spc2_reserved && !is_member(s->lu[i]->spc2_node, node, n))
+			spc2_end(s->lu[i], a);
+}
+
 const struct service_ops pr_service_ops = {
 	.id = PR_SERVICE_ID,
 	.name = "reservations",
 	.waits_for_fencing = true,
 	.apply = service_apply,
+	.members = service_members,
 	.snapshot = pr_state_snapshot,
 	.restore = pr_state_restore,
 	.persist = pr_state_persist,

@@ -5,6 +5,8 @@
  *
  *   pr_service ── pr_lu[] sorted by name ── struct pr + SPC-2 holder
  *
+ * An SPC-2 reservation ends with RELEASE, LUN RESET, the loss of its nexus, and with the member that carries the nexus.
+ *
  * Control thread. A logical unit is known from its first operation on; that it exists is the command layer's care.
  */
 #ifndef SANDEM_PR_SYNC_PR_SERVICE_H
@@ -25,6 +27,7 @@ struct pr_lu {
 	struct pr pr;
 	bool spc2_reserved;
 	struct nexus_id spc2_holder;
+	uint32_t spc2_node; /* on which the holder's nexus is; 0 when not reserved */
 };
 
 struct pr_lus { /* the replicated state */

@@ -87,6 +87,7 @@ static int packed_lu_init(struct packed_lu *p, const struct pr_lu *lu)
 	if (lu->spc2_reserved) {
 		pr_msg_put_nexus(&p->spc2, &lu->spc2_holder);
 		p->pb.spc2_holder = &p->spc2;
+		p->pb.spc2_node = lu->spc2_node;
 	}
 	return packed_registrants(p, &lu->pr);
 }
@@ -147,6 +148,7 @@ void pr_state_persist(const void *state, const char *object, struct wbuf *out)
 	} else {
 		p.pb.generation = 0;
 		p.pb.spc2_holder = NULL;
+		p.pb.spc2_node = 0;
 		kept.version = STATE_VERSION;
 		kept.lu = &p.pb;
 		pr_msg_pack(&kept.base, out);
@@ -201,10 +203,13 @@ static int read_reservation(struct pr *pr, const Sandem__Pr__Lu *pb, const char 
 
 static int read_spc2(struct pr_lu *lu, const Sandem__Pr__Lu *pb, const struct complaint *c)
 {
+	if (!pb->spc2_holder != !pb->spc2_node)
+		return complain(c, "logical unit %s: holder of RESERVE and its node do not fit together", lu->name);
 	if (!pb->spc2_holder)
 		return 0;
 	if (!pr_msg_get_nexus(pb->spc2_holder, &lu->spc2_holder))
 		return complain(c, "logical unit %s: the holder of RESERVE has no valid I_T nexus", lu->name);
+	lu->spc2_node = pb->spc2_node;
 	if (lu->pr.n)
 		return complain(c, "logical unit %s: held by RESERVE while nexuses are registered", lu->name);
 	lu->spc2_reserved = true;
