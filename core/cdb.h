@@ -50,7 +50,8 @@ enum cdb_layout {
 enum cdb_data {
 	DATA_NONE,	/* nothing, or built by the handler and bounded by alloc_len (data-in) */
 	DATA_BLOCKS,	/* blocks × block size */
-	DATA_ONE_BLOCK, /* WRITE SAME */
+	DATA_ONE_BLOCK, /* WRITE SAME (10) */
+	DATA_ONE_BLOCK_NDOB, /* WRITE SAME (16): one block, nothing with NDOB=1 */
 	DATA_TWICE,	/* COMPARE AND WRITE: 2 × blocks */
 	DATA_BYTCHK,	/* VERIFY: by the BYTCHK field: 0 nothing, 1 blocks, 3 one block */
 	DATA_PARAM,	/* data-out: alloc_len bytes of parameter list */

@@ -115,6 +115,8 @@ static uint64_t wanted_data_out(const struct scsi_cmd *cmd)
 		return (uint64_t)cmd->blocks * cmd->lu->block_size;
 	case DATA_ONE_BLOCK:
 		return cmd->lu->block_size;
+	case DATA_ONE_BLOCK_NDOB:
+		return cmd->cdb[1] & 0x01 ? 0 : cmd->lu->block_size;
 	case DATA_TWICE:
 		return 2ull * cmd->blocks * cmd->lu->block_size;
 	case DATA_BYTCHK:

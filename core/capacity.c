@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* READ CAPACITY (10), (16) (SBC-3 5.15, 5.16) and GET LBA STATUS (5.6). */
+#include "core/handlers.h"
+#include "core/lu.h"
+#include "core/cmd.h"
+#include "core/wire.h"
+
+static uint64_t blocks_of(const struct lu *lu)
+{
+	return __atomic_load_n(&lu->blocks, __ATOMIC_RELAXED);
+}
+
+void capacity_10(struct scsi_cmd *cmd)
+{
+	uint64_t last = blocks_of(cmd->lu) - 1;
+	uint8_t data[8];
+
+	put_be32(data, last > UINT32_MAX ? UINT32_MAX : last); /* FFFFFFFFh: use READ CAPACITY (16) */
+	put_be32(data + 4, cmd->lu->block_size);
+	cmd->alloc_len = sizeof(data); /* this CDB has no allocation length */
+	cmd_reply(cmd, data, sizeof(data));
+}
+
+void capacity_16(struct scsi_cmd *cmd)
+{
+	uint8_t data[32] = { 0 };
+
+	put_be64(data, blocks_of(cmd->lu) - 1);
+	put_be32(data + 8, cmd->lu->block_size);
+	data[13] = cmd->lu->lb_per_pb_exp & 0x0f;
+	if (cmd->lu->thin)
+		data[14] = 0x80 | 0x40; /* LBPME, LBPRZ */
+	cmd_reply(cmd, data, sizeof(data));
+}
+
+/* One extent, "mapped or unknown" (status 0h) up to the last block: true of any medium, and the device handlers can't tell holes
+ * from data. */
+void capacity_lba_status(struct scsi_cmd *cmd)
+{
+	uint64_t lba = get_be64(cmd->cdb + 2), blocks = blocks_of(cmd->lu), left;
+	uint8_t data[24] = { 0 };
+
+	if (lba >= blocks) {
+		cmd_sense(cmd, SENSE_LBA_OUT_OF_RANGE);
+		return;
+	}
+	left = blocks - lba;
+	put_be32(data, sizeof(data) - 4);
+	put_be64(data + 8, lba);
+	put_be32(data + 16, left > UINT32_MAX ? UINT32_MAX : left);
+	cmd_reply(cmd, data, sizeof(data));
+}

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* SEND DIAGNOSTIC (SPC-4 6.42): the default self-test only. */
+#include "core/cmd.h"
+#include "core/handlers.h"
+
+/* SELFTEST=1: a logical unit whose command got through the gates works; there is no hardware of its own to test. */
+void send_diagnostic(struct scsi_cmd *cmd)
+{
+	if (cmd->cdb[1] & 0x04)
+		cmd_good(cmd, 0);
+	else
+		cmd_bad_field(cmd, 1, 2); /* no diagnostic pages, no other self-tests */
+}

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What the rows of the command table execute, by family (one file each). Every handler ends its command exactly once with
+ * the cmd_complete() family, at once or from the completion of its I/O. Thread: cmd->reactor; those in hooks.c run on
+ * the control thread.
+ */
+#ifndef SANDEM_CORE_HANDLERS_H
+#define SANDEM_CORE_HANDLERS_H
+
+struct scsi_cmd;
+
+/* test_unit_ready.c, start_stop.c, diagnostic.c (SPC-4 6.47, SBC-3 5.25, SPC-4 6.42, 6.18) */
+void test_unit_ready(struct scsi_cmd *cmd);
+void start_stop_unit(struct scsi_cmd *cmd);
+void prevent_allow(struct scsi_cmd *cmd);
+void send_diagnostic(struct scsi_cmd *cmd);
+
+/* inquiry.c (SPC-4 6.6), report_luns.c (6.33), request_sense.c (6.39) */
+void inquiry(struct scsi_cmd *cmd);
+void report_luns(struct scsi_cmd *cmd);
+void request_sense(struct scsi_cmd *cmd);
+
+/* opcodes.c (SPC-4 6.35, 6.36) */
+void opcodes_report(struct scsi_cmd *cmd);
+void opcodes_report_tmfs(struct scsi_cmd *cmd);
+
+/* mode.c (SPC-4 6.13, 6.14, 7.5) */
+void mode_sense_6(struct scsi_cmd *cmd);
+void mode_sense_10(struct scsi_cmd *cmd);
+
+/* capacity.c (SBC-3 5.6, 5.15, 5.16), defects.c (5.17, 5.18) */
+void capacity_10(struct scsi_cmd *cmd);
+void capacity_16(struct scsi_cmd *cmd);
+void capacity_lba_status(struct scsi_cmd *cmd);
+void defects_10(struct scsi_cmd *cmd);
+void defects_12(struct scsi_cmd *cmd);
+
+/* rw.c, verify.c, sync_cache.c, write_same.c, unmap.c (SBC-3 5) */
+void rw_read(struct scsi_cmd *cmd);
+void rw_write(struct scsi_cmd *cmd);
+void verify(struct scsi_cmd *cmd);
+void verify_after_write(struct scsi_cmd *cmd);
+void sync_cache(struct scsi_cmd *cmd);
+void sync_cache_prefetch(struct scsi_cmd *cmd);
+void write_same(struct scsi_cmd *cmd);
+void unmap(struct scsi_cmd *cmd);
+
+/* hooks.c: commands whose meaning lives above core (enum core_hook) */
+void hooks_pr_in(struct scsi_cmd *cmd);
+void hooks_pr_out(struct scsi_cmd *cmd);
+void hooks_reserve(struct scsi_cmd *cmd);
+void hooks_release(struct scsi_cmd *cmd);
+void hooks_rtpg(struct scsi_cmd *cmd);
+void hooks_stpg(struct scsi_cmd *cmd);
+void hooks_mode_select(struct scsi_cmd *cmd);
+
+#endif

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* INQUIRY, standard data (SPC-4 6.6); vital product data: vpd.c. */
+#include <string.h>
+
+#include "core/core.h"
+#include "core/handlers.h"
+#include "core/lu.h"
+#include "core/vpd.h"
+#include "core/wire.h"
+
+#define STANDARD_LEN 96
+#define NO_LU 0x7f /* qualifier 011b, device type 1Fh: no logical unit at this LUN (SPC-4 6.6.2) */
+
+static const uint16_t version_descriptors[] = {
+	0x00a0, /* SAM-5 */
+	0x0960, /* iSCSI */
+	0x0460, /* SPC-4 */
+	0x04c0, /* SBC-3 */
+};
+
+static void put_padded(uint8_t *p, const char *s, size_t len)
+{
+	size_t n = strnlen(s, len);
+
+	memset(p, ' ', len);
+	memcpy(p, s, n);
+}
+
+static uint8_t tpgs(const struct scsi_cmd *cmd)
+{
+	const struct core *core = cmd->reactor->core;
+
+	return core->hook[HOOK_STPG].fn ? 0x30 : 0x10; /* implicit and explicit : implicit */
+}
+
+static void standard(struct scsi_cmd *cmd)
+{
+	uint8_t data[STANDARD_LEN] = { 0 };
+	const struct lu *lu = cmd->lu;
+
+	data[0] = lu ? 0x00 : NO_LU;
+	data[1] = lu && lu->removable ? 0x80 : 0;
+	data[2] = 0x06;	       /* SPC-4 */
+	data[3] = 0x10 | 0x02; /* HISUP, response data format */
+	data[4] = STANDARD_LEN - 5;
+	data[5] = lu ? tpgs(cmd) : 0;
+	data[6] = 0x10; /* MULTIP */
+	data[7] = 0x02; /* CMDQUE */
+	put_padded(data + 8, lu ? lu->id.vendor : "", 8);
+	put_padded(data + 16, lu ? lu->id.product : "", 16);
+	put_padded(data + 32, lu ? lu->id.revision : "", 4);
+	for (unsigned i = 0; i < sizeof(version_descriptors) / sizeof(version_descriptors[0]); i++)
+		put_be16(data + 58 + 2 * i, version_descriptors[i]);
+	cmd_reply(cmd, data, sizeof(data));
+}
+
+void inquiry(struct scsi_cmd *cmd)
+{
+	uint8_t page = cmd->cdb[2];
+
+	if (cmd->cdb[1] & 0x01)
+		vpd_page(cmd, page, cmd->lu ? 0x00 : NO_LU);
+	else if (page)
+		cmd_bad_field(cmd, 2, -1);
+	else
+		standard(cmd);
+}

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "core/medium.h"
+
+#include "core/cdb.h"
+#include "core/log.h"
+#include "core/lu.h"
+#include "core/wire.h"
+
+bool medium_write_through(const struct scsi_cmd *cmd)
+{
+	bool fua = cmd->row->cdb_len > 6 && (cmd->cdb[1] & 0x08);
+
+	return fua || !lu_read(cmd->lu, mode)->wce;
+}
+
+void medium_prepare(struct scsi_cmd *cmd, enum disk_op kind, uint64_t at, uint64_t len, void *buf,
+		    void (*done)(struct disk_io *io))
+{
+	struct disk_io *io = &cmd->io;
+
+	io->reactor = cmd->reactor;
+	io->kind = kind;
+	io->fua = false;
+	io->offset = cmd->lba * cmd->lu->block_size + at;
+	io->length = len;
+	io->buf = buf;
+	io->result = 0;
+	io->done = done;
+}
+
+void medium_submit(struct scsi_cmd *cmd, enum disk_op kind, uint64_t at, uint64_t len, void *buf,
+		   void (*done)(struct disk_io *io))
+{
+	medium_prepare(cmd, kind, at, len, buf, done);
+	disk_submit(cmd->disk, &cmd->io);
+}
+
+void medium_flush(struct scsi_cmd *cmd, void (*done)(struct disk_io *io))
+{
+	medium_submit(cmd, DISK_FLUSH, 0, 0, NULL, done);
+}
+
+/* The first errors of a logical unit are logged, then fewer and fewer: a dead disk must not fill the log. */
+static bool worth_a_line(uint64_t errors)
+{
+	return (errors & (errors + 1)) == 0;
+}
+
+void medium_error(struct scsi_cmd *cmd, int err)
+{
+	struct lu_shard *shard = lu_shard_of(cmd->lu, cmd->reactor);
+	sense_t s = sense_from_errno(err, cmd->row->flags & ROW_WRITES);
+
+	if (worth_a_line(shard->errors))
+		log_error("LUN %s: %s at block %llu, %u blocks: %s (%s), error number %llu of this LUN; check %s", cmd->lu->name,
+			  cmd->row->name, (unsigned long long)cmd->lba, cmd->blocks, strerror(-err), sense_text(s),
+			  (unsigned long long)shard->errors + 1,
+			  cmd->lu->disk_params.path ? cmd->lu->disk_params.path : "its backing device");
+	cmd_sense(cmd, s);
+}
+
+bool medium_step_failed(struct scsi_cmd *cmd)
+{
+	if (cmd->io.result < 0) {
+		medium_error(cmd, cmd->io.result);
+		return true;
+	}
+	if (cmd->aborted) {
+		cmd_complete(cmd);
+		return true;
+	}
+	return false;
+}
+
+/* ---- many steps --------------------------------------------------------------------------------------- */
+
+static void walk_done(struct disk_io *io);
+
+static void walk(struct scsi_cmd *cmd, struct medium_walk *w)
+{
+	do {
+		if (cmd->io.result < 0 || cmd->aborted || !w->next(cmd)) {
+			w->finish(cmd, cmd->io.result);
+			return;
+		}
+		cmd->io.done = walk_done;
+		w->completed = false;
+		w->submitting = true;
+		disk_submit(cmd->disk, &cmd->io);
+		w->submitting = false;
+	} while (w->completed);
+}
+
+static void walk_done(struct disk_io *io)
+{
+	struct scsi_cmd *cmd = medium_cmd(io);
+	struct medium_walk *w = cmd->handler_data;
+
+	if (w->submitting)
+		w->completed = true;
+	else
+		walk(cmd, w);
+}
+
+void medium_walk_start(struct scsi_cmd *cmd, struct medium_walk *w)
+{
+	cmd->handler_data = w;
+	cmd->io.result = 0;
+	w->submitting = w->completed = false;
+	walk(cmd, w);
+}

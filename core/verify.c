@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * VERIFY (SBC-3 5.29 …) and WRITE AND VERIFY (5.37 …): what a volatile cache holds goes to the medium, then the blocks are read
+ * back, and compared where BYTCHK says so.
+ */
+#include <string.h>
+
+#include "core/cdb.h"
+#include "core/handlers.h"
+#include "core/lu.h"
+#include "core/medium.h"
+#include "core/reactor.h"
+#include "core/rw.h"
+
+enum bytchk { BYTCHK_NONE = 0, BYTCHK_DATA_OUT = 1, BYTCHK_RESERVED = 2, BYTCHK_ONE_BLOCK = 3 };
+
+/* One per command under way: cmd->handler_data. */
+struct verification {
+	uint32_t len;	/* bytes of the medium that are looked at */
+	uint32_t period; /* the data-out is compared repeatedly, with this period; 0 = not compared */
+	uint8_t *medium; /* what was read */
+};
+
+static enum bytchk bytchk_of(const struct scsi_cmd *cmd)
+{
+	return cmd->cdb[1] >> 1 & 3;
+}
+
+static void finish(struct scsi_cmd *cmd)
+{
+	struct verification *v = cmd->handler_data;
+
+	reactor_buf_put(cmd->reactor, v->medium, v->len);
+	reactor_buf_put(cmd->reactor, v, sizeof(*v));
+	cmd->handler_data = NULL;
+}
+
+/* First block that differs, or -1. */
+static int64_t first_difference(const struct scsi_cmd *cmd, const struct verification *v)
+{
+	uint32_t bs = cmd->lu->block_size;
+
+	for (uint32_t at = 0; v->period && at < v->len; at += bs)
+		if (memcmp(v->medium + at, cmd->buf + at % v->period, bs))
+			return at / bs;
+	return -1;
+}
+
+static void compare(struct disk_io *io)
+{
+	struct scsi_cmd *cmd = medium_cmd(io);
+	struct sense_detail d = { .field = -1, .bit = -1, .has_info = true };
+	int64_t block = io->result < 0 ? -1 : first_difference(cmd, cmd->handler_data);
+
+	finish(cmd);
+	if (io->result < 0) {
+		medium_error(cmd, io->result);
+	} else if (block >= 0) {
+		d.info = cmd->lba + block; /* SBC-3 4.18.1 */
+		cmd_sense_detail(cmd, SENSE_MISCOMPARE, &d);
+	} else {
+		cmd_good(cmd, 0);
+	}
+}
+
+static void read_back(struct disk_io *io)
+{
+	struct scsi_cmd *cmd = medium_cmd(io);
+	struct verification *v = cmd->handler_data;
+
+	if (io->result < 0 || cmd->aborted) {
+		finish(cmd);
+		medium_step_failed(cmd);
+		return;
+	}
+	medium_submit(cmd, DISK_READ, 0, v->len, v->medium, compare);
+}
+
+static struct verification *verification_new(struct scsi_cmd *cmd, uint32_t blocks, uint32_t period_blocks)
+{
+	uint32_t len = blocks * cmd->lu->block_size;
+	struct verification *v = reactor_buf_get(cmd->reactor, sizeof(*v));
+
+	if (!v)
+		return NULL;
+	v->medium = reactor_buf_get(cmd->reactor, len);
+	if (!v->medium) {
+		reactor_buf_put(cmd->reactor, v, sizeof(*v));
+		return NULL;
+	}
+	v->len = len;
+	v->period = period_blocks * cmd->lu->block_size;
+	cmd->handler_data = v;
+	return v;
+}
+
+static void start_verify(struct scsi_cmd *cmd, uint32_t blocks, uint32_t period_blocks)
+{
+	if (!blocks)
+		cmd_good(cmd, 0);
+	else if (!verification_new(cmd, blocks, period_blocks))
+		cmd_status(cmd, STATUS_BUSY);
+	else if (cmd->disk->volatile_cache && !cmd->disk->read_only)
+		medium_flush(cmd, read_back);
+	else
+		medium_submit(cmd, DISK_READ, 0, (uint64_t)blocks * cmd->lu->block_size,
+			      ((struct verification *)cmd->handler_data)->medium, compare);
+}
+
+static bool too_long(const struct scsi_cmd *cmd)
+{
+	return (uint64_t)cmd->blocks * cmd->lu->block_size > cmd->lu->max_transfer_bytes;
+}
+
+void verify(struct scsi_cmd *cmd)
+{
+	uint32_t n;
+
+	if (too_long(cmd)) {
+		cmd_sense(cmd, SENSE_INVALID_FIELD_IN_CDB);
+		return;
+	}
+	switch (bytchk_of(cmd)) {
+	case BYTCHK_NONE:
+		start_verify(cmd, cmd->blocks, 0);
+		return;
+	case BYTCHK_DATA_OUT:
+		n = rw_blocks_arrived(cmd);
+		start_verify(cmd, n, n);
+		return;
+	case BYTCHK_ONE_BLOCK:
+		if (cmd->blocks && cmd->data_out_got < cmd->lu->block_size)
+			cmd_sense(cmd, SENSE_INVALID_FIELD_IN_CIU);
+		else
+			start_verify(cmd, cmd->blocks, 1);
+		return;
+	case BYTCHK_RESERVED:
+		cmd_bad_field(cmd, 1, 2);
+		return;
+	}
+}
+
+/* ---- WRITE AND VERIFY ----------------------------------------------------------------------------------- */
+
+static void written(struct disk_io *io)
+{
+	struct scsi_cmd *cmd = medium_cmd(io);
+	struct verification *v = cmd->handler_data;
+
+	if (io->result >= 0)
+		rw_written(cmd, v->len);
+	read_back(io);
+}
+
+void verify_after_write(struct scsi_cmd *cmd)
+{
+	uint32_t n = rw_blocks_arrived(cmd);
+
+	if (!n) {
+		cmd_good(cmd, 0);
+		return;
+	}
+	if (!verification_new(cmd, n, bytchk_of(cmd) == BYTCHK_DATA_OUT ? n : 0)) {
+		cmd_status(cmd, STATUS_BUSY);
+		return;
+	}
+	medium_prepare(cmd, DISK_WRITE, 0, (uint64_t)n * cmd->lu->block_size, cmd->buf, written);
+	cmd->io.fua = true; /* verified is what is on the medium */
+	disk_submit(cmd->disk, &cmd->io);
+}

@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Vital product data (SPC-4 7.8, SBC-3 6.6). A page is a row: its code and the function that writes its payload. All but
+ * the port's designators of page 83 are the same through every port of the cluster, so nothing here looks at lu->disk.
+ */
+#include "core/vpd.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "core/lu.h"
+#include "core/nexus.h"
+#include "core/provisioning.h"
+#include "core/target.h"
+#include "core/wire.h"
+
+#define PAYLOAD_MAX 1024
+
+/* ---- 80h, 83h: who this is ------------------------------------------------------------------------------ */
+
+static uint16_t unit_serial_number(const struct scsi_cmd *cmd, uint8_t *p)
+{
+	size_t n = strnlen(cmd->lu->id.serial, sizeof(cmd->lu->id.serial));
+
+	memcpy(p, cmd->lu->id.serial, n);
+	return n;
+}
+
+enum association { OF_LU = 0x00, OF_PORT = 0x10, OF_DEVICE = 0x20 };
+enum code_set { BINARY = 1, ASCII = 2, UTF8 = 3 };
+enum designator { T10_VENDOR = 1, NAA = 3, RELATIVE_PORT = 4, PORT_GROUP = 5, SCSI_NAME = 8 };
+#define PROTOCOL_ISCSI 0x50
+#define PIV 0x80
+
+/* The header of a designation descriptor; returns where the designator goes. */
+static uint8_t *designator_head(uint8_t *p, enum code_set set, enum association of, enum designator type, uint8_t len)
+{
+	p[0] = set | (of == OF_LU ? 0 : PROTOCOL_ISCSI);
+	p[1] = type | of | (of == OF_LU ? 0 : PIV);
+	p[2] = 0;
+	p[3] = len;
+	return p + 4;
+}
+
+static uint8_t *put_naa(uint8_t *p, const struct lu_identity *id)
+{
+	if (!id->naa_len)
+		return p;
+	p = designator_head(p, BINARY, OF_LU, NAA, id->naa_len);
+	memcpy(p, id->naa, id->naa_len);
+	return p + id->naa_len;
+}
+
+static uint8_t *put_t10(uint8_t *p, const struct lu_identity *id)
+{
+	size_t vendor = strnlen(id->vendor, 8), n = strnlen(id->t10_id, sizeof(id->t10_id));
+
+	p = designator_head(p, ASCII, OF_LU, T10_VENDOR, 8 + n);
+	memset(p, ' ', 8);
+	memcpy(p, id->vendor, vendor);
+	memcpy(p + 8, id->t10_id, n);
+	return p + 8 + n;
+}
+
+static uint8_t *put_u16(uint8_t *p, enum designator type, uint16_t value)
+{
+	p = designator_head(p, BINARY, OF_PORT, type, 4);
+	put_be16(p, 0);
+	put_be16(p + 2, value);
+	return p + 4;
+}
+
+/* SCSI name strings end with a NUL and are padded to a multiple of four (SPC-4 7.8.6.11). */
+static uint8_t *put_name(uint8_t *p, enum association of, const char *name)
+{
+	size_t n = strlen(name), padded = (n + 4) & ~(size_t)3;
+
+	p = designator_head(p, UTF8, of, SCSI_NAME, padded);
+	memset(p, 0, padded);
+	memcpy(p, name, n);
+	return p + padded;
+}
+
+static uint16_t device_identification(const struct scsi_cmd *cmd, uint8_t *payload)
+{
+	const struct target *t = cmd->nexus->target;
+	const struct target_port *port = target_local_port(t);
+	char port_name[sizeof(t->name) + 16];
+	uint8_t *p = payload;
+
+	snprintf(port_name, sizeof(port_name), "%s,t,0x%04x", t->name, port->tpgt);
+	p = put_naa(p, &cmd->lu->id);
+	p = put_t10(p, &cmd->lu->id);
+	p = put_u16(p, RELATIVE_PORT, port->rtpi);
+	p = put_u16(p, PORT_GROUP, port->tpgt);
+	p = put_name(p, OF_PORT, port_name);
+	p = put_name(p, OF_DEVICE, t->name);
+	return p - payload;
+}
+
+/* ---- 86h: what of SPC is supported ----------------------------------------------------------------------- */
+
+static uint16_t extended_inquiry(const struct scsi_cmd *cmd, uint8_t *p)
+{
+	(void)cmd;
+	p[1] = 0x01;	  /* SIMPSUP */
+	p[2] = 0x01;	  /* V_SUP: a volatile cache may be there */
+	p[3] = 0x01;	  /* LUICLR: I_T nexuses clear unit attentions each for itself */
+	p[9] = SENSE_MAX; /* MAXIMUM SUPPORTED SENSE DATA LENGTH */
+	return 0x3c;
+}
+
+/* ---- B0h … B2h: limits, characteristics, provisioning (SBC-3 6.6.3 … 6.6.5) ------------------------------ */
+
+#define OPTIMAL_TRANSFER_BYTES (1u << 20)
+
+static uint16_t block_limits(const struct scsi_cmd *cmd, uint8_t *p)
+{
+	const struct lu *lu = cmd->lu;
+	uint32_t max = lu->max_transfer_bytes / lu->block_size, optimal = OPTIMAL_TRANSFER_BYTES / lu->block_size;
+
+	p[0] = 0x00; /* WSNZ=0 */
+	put_be16(p + 2, 1u << lu->lb_per_pb_exp);
+	put_be32(p + 4, max);
+	put_be32(p + 8, optimal < max ? optimal : max);
+	if (lu->thin) {
+		put_be32(p + 16, UNMAP_MAX_BLOCKS);
+		put_be32(p + 20, UNMAP_MAX_DESCRIPTORS);
+		put_be32(p + 24, 1u << lu->lb_per_pb_exp);
+		put_be32(p + 28, 1u << 31); /* UGAVALID, alignment 0 */
+	}
+	put_be64(p + 32, WRITE_SAME_MAX_BLOCKS);
+	return 0x3c;
+}
+
+static uint16_t block_characteristics(const struct scsi_cmd *cmd, uint8_t *p)
+{
+	put_be16(p, cmd->lu->rotational ? 7200 : 0x0001); /* rpm, or non-rotating */
+	return 0x3c;
+}
+
+static uint16_t provisioning(const struct scsi_cmd *cmd, uint8_t *p)
+{
+	if (cmd->lu->thin) {
+		p[1] = 0x80 | 0x40 | 0x20 | 0x04; /* LBPU, LBPWS, LBPWS10, LBPRZ */
+		p[2] = 0x02;			  /* thin */
+	}
+	return 4;
+}
+
+/* ---- the pages -------------------------------------------------------------------------------------------- */
+
+static uint16_t supported_pages(const struct scsi_cmd *cmd, uint8_t *p);
+
+static const struct page {
+	uint8_t code;
+	uint16_t (*build)(const struct scsi_cmd *cmd, uint8_t *payload); /* payload is zeroed; returns its length */
+} pages[] = {
+	{ 0x00, supported_pages },
+	{ 0x80, unit_serial_number },
+	{ 0x83, device_identification },
+	{ 0x86, extended_inquiry },
+	{ 0xb0, block_limits },
+	{ 0xb1, block_characteristics },
+	{ 0xb2, provisioning },
+};
+#define NPAGES (sizeof(pages) / sizeof(pages[0]))
+
+static uint16_t supported_pages(const struct scsi_cmd *cmd, uint8_t *p)
+{
+	if (!cmd->lu) { /* of no logical unit only this page can be had */
+		p[0] = 0x00;
+		return 1;
+	}
+	for (unsigned i = 0; i < NPAGES; i++)
+		p[i] = pages[i].code;
+	return NPAGES;
+}
+
+static const struct page *find(uint8_t code)
+{
+	for (unsigned i = 0; i < NPAGES; i++)
+		if (pages[i].code == code)
+			return &pages[i];
+	return NULL;
+}
+
+void vpd_page(struct scsi_cmd *cmd, uint8_t code, uint8_t peripheral)
+{
+	const struct page *page = find(code);
+	uint8_t data[4 + PAYLOAD_MAX] = { 0 };
+	uint16_t len;
+
+	if (!page || (!cmd->lu && code)) {
+		cmd_bad_field(cmd, 2, -1);
+		return;
+	}
+	len = page->build(cmd, data + 4);
+	data[0] = peripheral;
+	data[1] = code;
+	put_be16(data + 2, len);
+	cmd_reply(cmd, data, 4 + len);
+}
