@@ -165,7 +165,7 @@ static void propose(struct pr_cmd *pc, struct scsi_cmd *cmd, struct pr_msg *m)
 {
 	struct pending *p = calloc(1, sizeof(*p));
 
-	strncpy(m->lu, cmd->lu->name, LU_NAME_MAX);
+	memcpy(m->lu, cmd->lu->name, sizeof(m->lu));
 	m->nexus = cmd->nexus->id;
 	if (p) {
 		p->pc = pc;

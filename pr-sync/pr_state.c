@@ -203,8 +203,8 @@ static int read_reservation(struct pr *pr, const Sandem__Pr__Lu *pb, const char 
 
 static int read_spc2(struct pr_lu *lu, const Sandem__Pr__Lu *pb, const struct complaint *c)
 {
-	if (!pb->spc2_holder != !pb->spc2_node)
-		return complain(c, "logical unit %s: holder of RESERVE and its node do not fit together", lu->name);
+	if (!pb->spc2_holder && pb->spc2_node)
+		return complain(c, "logical unit %s: a node, but no holder of RESERVE", lu->name);
 	if (!pb->spc2_holder)
 		return 0;
 	if (!pr_msg_get_nexus(pb->spc2_holder, &lu->spc2_holder))
