@@ -158,6 +158,32 @@ int load_sense_parse(const uint8_t *buf, size_t len, struct load_sense *s)
 	return 0;
 }
 
+/* SPC-4 table F.2, the rows that a library for single paths tends not to have. */
+const char *load_sense_str(const struct load_sense *s)
+{
+	static const struct {
+		uint8_t asc, ascq;
+		const char *text;
+	} rows[] = {
+		{ 0x04, 0x0a, "asymmetric access state transition" },
+		{ 0x04, 0x0b, "target port in standby state" },
+		{ 0x04, 0x0c, "target port in unavailable state" },
+		{ 0x29, 0x00, "power on, reset, or bus device reset occurred" },
+		{ 0x29, 0x07, "I_T nexus loss occurred" },
+		{ 0x2a, 0x03, "reservations preempted" },
+		{ 0x2a, 0x04, "reservations released" },
+		{ 0x2a, 0x05, "registrations preempted" },
+		{ 0x2a, 0x06, "asymmetric access state changed" },
+		{ 0x2a, 0x09, "capacity data has changed" },
+		{ 0x3f, 0x0e, "reported luns data has changed" },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		if (rows[i].asc == s->asc && rows[i].ascq == s->ascq)
+			return rows[i].text;
+	return NULL;
+}
+
 /* The first row that matches counts. */
 static const struct {
 	uint8_t key, asc, ascq;

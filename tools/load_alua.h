@@ -59,6 +59,9 @@ struct load_sense {
 /* 0, or -EINVAL when there is no sense data in the format of either kind. */
 int load_sense_parse(const uint8_t *buf, size_t len, struct load_sense *s);
 
+/* What SPC-4 calls the additional sense codes of multipathing; NULL for all others. */
+const char *load_sense_str(const struct load_sense *s);
+
 enum load_act {
 	LOAD_ACT_DONE,		/* completed */
 	LOAD_ACT_RETRY,		/* send again at once: the condition is consumed */

@@ -84,20 +84,28 @@ static const char *path_name(const struct load_op *op)
 	return op->io.path ? op->io.path->name : "none";
 }
 
+static bool policy_allows(const struct load_engine *e, const struct load_path *p)
+{
+	return load_path_usable(p) && (e->o->policy != LOAD_POLICY_PORTAL ||
+				       p->portal == &e->o->portal[e->o->policy_portal]);
+}
+
+/* alua: the best port state, in it the least in flight. The others: in turn. */
 static struct load_path *pick_path(struct load_engine *e)
 {
+	bool alua = e->o->policy == LOAD_POLICY_ALUA;
 	struct load_path *best = NULL;
 	int best_rank = 0;
 
 	e->turn++;
 	for (unsigned i = 0; i < e->paths; i++) {
 		struct load_path *p = &e->path[(e->turn + i) % e->paths];
-		int rank = e->o->policy == LOAD_POLICY_ALUA ? load_tpg_rank(p->state) : 1;
+		int rank = alua ? load_tpg_rank(p->state) : 1;
 
-		if (!load_path_usable(p) || (e->o->policy == LOAD_POLICY_PORTAL &&
-					     p->portal != &e->o->portal[e->o->policy_portal]))
+		if (!policy_allows(e, p))
 			continue;
-		if (rank > best_rank || (rank == best_rank && p->inflight < best->inflight)) {
+		if (rank > best_rank ||
+		    (alua && rank == best_rank && p->inflight < best->inflight)) {
 			best = p;
 			best_rank = rank;
 		}
@@ -120,7 +128,7 @@ static void cause_str(const struct load_answer *a, char *out, size_t len)
 	else if (a->status == SCSI_STATUS_CHECK_CONDITION)
 		snprintf(out, len, "%02X/%02X/%02X %s, %s", s->key, s->asc, s->ascq,
 			 scsi_sense_key_str(s->key),
-			 scsi_sense_ascq_str(s->asc << 8 | s->ascq) ?: "?");
+			 load_sense_str(s) ?: scsi_sense_ascq_str(s->asc << 8 | s->ascq) ?: "?");
 	else if (a->status == SCSI_STATUS_BUSY)
 		snprintf(out, len, "BUSY");
 	else if (a->status == SCSI_STATUS_TASK_SET_FULL)
