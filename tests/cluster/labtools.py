@@ -13,6 +13,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 REPO = HERE.parent.parent
 BUILD = pathlib.Path(os.environ.get("SANDEM_BUILD", REPO / "build")).resolve()
 TARGET = "iqn.2026-11.io.sandem:demo"
+LUN = 0
 GROUP = "g0"
 CLONE = "ms-g0"
 
@@ -135,7 +136,7 @@ class Load:
         self.events, self.out, self.err = base / "events", base / "out", base / "err"
         paths = [a for n in nodes or lab.nodes for a in ("--portal", lab.portal(n))]
         argv = lab.argv("exec", "init", BUILD / "sandem-load", *paths, "--target", TARGET,
-                        "--lun", 0, "--qd", 16, "--block", 4096, "--mix", 70, "--span", "64M",
+                        "--lun", LUN, "--qd", 16, "--block", 4096, "--mix", 70, "--span", "64M",
                         "--json", "--events", self.events, "--verify-at-end", *options)
         with open(self.out, "w") as out, open(self.err, "w") as err:
             self.process = subprocess.Popen(argv, stdout=out, stderr=err)
@@ -223,7 +224,7 @@ class Host:
 
     def argv(self, node, verb, **options):
         argv = [BUILD / "tests/cluster/pr_client", "--portal", self.lab.portal(node), "--target",
-                TARGET, "--initiator", self.name]
+                TARGET, "--lun", LUN, "--initiator", self.name]
         for key, value in options.items():
             argv += [f"--{key.replace('_', '-')}"] + ([] if value is True else [str(value)])
         return self.lab.argv("exec", "init", *argv, verb)
