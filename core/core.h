@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "core/mailbox.h"
+#include "core/nexus_id.h"
 #include "core/reactor.h"
 
 struct lu;
@@ -36,6 +37,10 @@ struct core {
 		void (*fn)(void *arg, struct scsi_cmd *cmd);
 		void *arg;
 	} hook[HOOK_COUNT];
+	struct { /* an I_T nexus has ended; called on its reactor */
+		void (*fn)(void *arg, const struct nexus_id *id);
+		void *arg;
+	} nexus_lost;
 	struct { /* a logical unit reset: what lives above core must know (SPC-2 reservations end) */
 		void (*fn)(void *arg, struct lu *lu);
 		void *arg;

@@ -151,7 +151,7 @@ void lu_task_ended(struct scsi_cmd *cmd); /* leaves all lists; drains that waite
 
 /* Publishes v under one of the pointers of the LU (control thread); returns the old value, to be freed when the
  * barrier has reported. */
-#define lu_publish(lu, field, v) ((__typeof__((lu)->field))__atomic_exchange_n(&(lu)->field, (v), __ATOMIC_SEQ_CST))
+#define lu_publish(lu, field, v) __atomic_exchange_n(&(lu)->field, (v), __ATOMIC_SEQ_CST)
 /* Reads one of them (reactor). */
 #define lu_read(lu, field) __atomic_load_n(&(lu)->field, __ATOMIC_CONSUME)
 

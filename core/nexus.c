@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "core/core.h"
 #include "core/lu.h"
 #include "core/reactor.h"
 #include "core/target.h"
@@ -32,7 +33,11 @@ int nexus_attach(struct nexus *n, struct reactor *r)
 
 void nexus_detach(struct nexus *n)
 {
+	struct core *core = n->reactor->core;
+
 	cds_list_del(&n->link);
+	if (core->nexus_lost.fn)
+		core->nexus_lost.fn(core->nexus_lost.arg, &n->id);
 	free(n->itl);
 	n->itl = NULL;
 	n->nitl = 0;

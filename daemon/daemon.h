@@ -47,9 +47,10 @@ struct daemon {
 	struct control *control;
 	uint32_t ngroups;
 	struct ownership *ownership; /* [ngroups], in the configuration's order */
-	uint16_t hold_limit_ms;
 	uint64_t started; /* CLOCK_MONOTONIC seconds */
+	bool standalone;	/* groups are promoted here as soon as they can be */
 	bool stopping;
+	uint32_t releasing;	/* groups still to be released at the end */
 	int exit_code;
 };
 
@@ -61,10 +62,12 @@ const char *daemon_node_name(const struct daemon *d, uint32_t id); /* "?" when u
 /* ---- effects.c ---- */
 void effects_run(void *arg, struct effects_run *run);
 void effects_publish_all(void *arg);
+bool effects_harmless(void *arg, uint32_t node);
 void effects_state_changed(void *arg, enum cluster_state s, const char *why);
 /* Publishes a first gate (refusing) for every logical unit: before the reactors start. 0 or -ENOMEM. */
 int effects_init(struct daemon *d);
-void effects_situation(const struct daemon *d, const struct group *g, struct alua_situation *out);
+void effects_situation(const struct daemon *d, const struct group *g, uint16_t hold_limit_ms,
+		       struct alua_situation *out);
 
 /* ---- ownership.c ---- */
 typedef void (*ownership_done_fn)(void *arg, bool ok, const char *message);
@@ -76,6 +79,7 @@ struct ownership_waiter;
 struct ownership {
 	struct daemon *d;
 	const char *group; /* name */
+	uint16_t hold_limit_ms;
 	uint32_t nlus;
 	struct lu **lu;
 	enum ownership_phase phase; /* of the devices of this node */
@@ -95,7 +99,7 @@ struct ownership {
 	struct cds_list_head waiters;
 };
 
-int ownership_init(struct ownership *o, struct daemon *d, const char *group);
+int ownership_init(struct ownership *o, struct daemon *d, const char *group, uint16_t hold_limit_ms);
 void ownership_fini(struct ownership *o);
 
 /* Compares what the log says with what this node does, and takes the next step. */

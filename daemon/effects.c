@@ -42,7 +42,8 @@ struct job {
 
 /* ---- what the data path is to see ---------------------------------------------------------------------- */
 
-void effects_situation(const struct daemon *d, const struct group *g, struct alua_situation *out)
+void effects_situation(const struct daemon *d, const struct group *g, uint16_t hold_limit_ms,
+		       struct alua_situation *out)
 {
 	*out = (struct alua_situation){
 		.group = g,
@@ -50,7 +51,7 @@ void effects_situation(const struct daemon *d, const struct group *g, struct alu
 		.serving = d->cluster && cluster_state(d->cluster) == CLUSTER_SERVING,
 		.member = d->alua->member,
 		.nmembers = d->alua->nmembers,
-		.hold_limit_ms = d->hold_limit_ms,
+		.hold_limit_ms = hold_limit_ms,
 	};
 }
 
@@ -87,7 +88,8 @@ static struct alua_gate *gate_for(struct daemon *d, struct lu *lu)
 			ports[n++] = (struct alua_port_ref){ d->core.target[t]->port[p].tpgt,
 							     d->core.target[t]->port[p].rtpi };
 	qsort(ports, n, sizeof(*ports), by_tpg);
-	effects_situation(d, alua_service_find(d->alua, lu->group), &s);
+	effects_situation(d, alua_service_find(d->alua, lu->group),
+			  ((struct ownership *)lu->control_data)->hold_limit_ms, &s);
 	gate = alua_gate_new(&s, ports, n);
 	free(ports);
 	return gate;
@@ -342,6 +344,24 @@ void effects_publish_all(void *arg)
 	reconcile_all(d);
 }
 
+bool effects_harmless(void *arg, uint32_t node)
+{
+	return !alua_service_owns(((struct daemon *)arg)->alua, node);
+}
+
+/* Without a cluster manager nobody else says who owns what. */
+static void promoted(void *arg, bool ok, const char *message)
+{
+	if (!ok)
+		log_error("group %s: %s", ((struct ownership *)arg)->group, message);
+}
+
+static void promote_all(struct daemon *d)
+{
+	for (uint32_t i = 0; i < d->ngroups; i++)
+		ownership_promote(&d->ownership[i], promoted, &d->ownership[i]);
+}
+
 void effects_state_changed(void *arg, enum cluster_state s, const char *why)
 {
 	struct daemon *d = arg;
@@ -359,6 +379,10 @@ void effects_state_changed(void *arg, enum cluster_state s, const char *why)
 		abort();
 	job_start(j);
 	reconcile_all(d);
-	if (s == CLUSTER_FAILED)
+	if (s == CLUSTER_SERVING && d->standalone)
+		promote_all(d);
+	if (s == CLUSTER_FAILED) {
+		d->exit_code = 1;
 		daemon_shutdown(d, why);
+	}
 }

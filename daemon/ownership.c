@@ -6,6 +6,7 @@
  *   devices:  CLOSED ──▶ OPENING ──▶ OPEN ──▶ DRAINING ──▶ CLOSING ──▶ CLOSED
  */
 #include <errno.h>
+#include <qb/qbutil.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -143,7 +144,7 @@ static void handover_watch(struct ownership *o)
 {
 	if (o->handover_armed)
 		return;
-	o->handover_armed = qb_loop_timer_add(o->d->loop, QB_LOOP_MED, o->d->hold_limit_ms * QB_TIME_NS_IN_MSEC,
+	o->handover_armed = qb_loop_timer_add(o->d->loop, QB_LOOP_MED, o->hold_limit_ms * QB_TIME_NS_IN_MSEC,
 					      o, handover_expired, &o->handover_timer) == 0;
 }
 
@@ -406,9 +407,9 @@ static int collect_lus(struct ownership *o)
 	return 0;
 }
 
-int ownership_init(struct ownership *o, struct daemon *d, const char *group)
+int ownership_init(struct ownership *o, struct daemon *d, const char *group, uint16_t hold_limit_ms)
 {
-	*o = (struct ownership){ .d = d, .group = group };
+	*o = (struct ownership){ .d = d, .group = group, .hold_limit_ms = hold_limit_ms };
 	CDS_INIT_LIST_HEAD(&o->waiters);
 	if (collect_lus(o) < 0)
 		return -ENOMEM;

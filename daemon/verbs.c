@@ -1,0 +1,374 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The verbs of the control protocol (docs/control.md): what sandemctl asks, answered from the live objects. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "core/log.h"
+#include "core/target.h"
+#include "daemon/config.h"
+#include "daemon/control.h"
+#include "daemon/daemon.h"
+#include "daemon/options.h"
+#include "drivers/iscsi/iscsi.h"
+
+/* ---- groups ------------------------------------------------------------------------------------------ */
+
+static json_t *group_json(struct daemon *d, struct ownership *o)
+{
+	struct group *g = alua_service_find(d->alua, o->group);
+	json_t *luns = json_array(), *ports = json_array();
+	struct alua_situation s;
+
+	effects_situation(d, g, o->hold_limit_ms, &s);
+	for (uint32_t i = 0; i < o->nlus; i++)
+		json_array_append_new(luns, json_string(o->lu[i]->name));
+	for (size_t i = 0; i < d->config->nnodes; i++)
+		json_array_append_new(ports, json_pack("{s:s, s:s}", "node", d->config->node[i].name, "state",
+						       alua_state_text(alua_state_of(&s, d->config->node[i].id))));
+	return json_pack("{s:s, s:s?, s:b, s:I, s:s, s:o, s:o, s:s?}", "name", g->name, "owner",
+			 g->owner ? daemon_node_name(d, g->owner) : NULL, "owner_lost", g->lost, "epoch",
+			 (json_int_t)g->epoch, "state", alua_state_text(alua_state_of(&s, d->node)), "ports", ports,
+			 "luns", luns, "error", o->error[0] ? o->error : NULL);
+}
+
+static json_t *groups_json(struct daemon *d)
+{
+	json_t *groups = json_array();
+
+	for (uint32_t i = 0; i < d->ngroups; i++)
+		json_array_append_new(groups, group_json(d, &d->ownership[i]));
+	return groups;
+}
+
+static void verb_group_list(void *arg, const json_t *args, struct control_reply *reply)
+{
+	(void)args;
+	control_ok(reply, json_pack("{s:o}", "groups", groups_json(arg)));
+}
+
+struct move {
+	struct control_reply *reply;
+	struct ownership *o;
+};
+
+static void moved(void *arg, bool ok, const char *message)
+{
+	struct move m = *(struct move *)arg;
+
+	free(arg);
+	if (ok)
+		control_ok(m.reply, group_json(m.o->d, m.o));
+	else
+		control_error(m.reply, CONTROL_REFUSED, "group %s: %s", m.o->group, message);
+}
+
+static void group_move(struct daemon *d, const json_t *args, struct control_reply *reply,
+		       void (*start)(struct ownership *, ownership_done_fn, void *))
+{
+	const char *name = control_arg_string(args, "name", reply);
+	struct ownership *o = name ? ownership_find(d, name) : NULL;
+	struct move *m;
+
+	if (!name)
+		return;
+	m = o ? malloc(sizeof(*m)) : NULL;
+	if (!m) {
+		control_error(reply, o ? CONTROL_FAILED : CONTROL_USAGE, "group %s: %s", name,
+			      o ? "out of memory" :
+				  "there is none of that name; `sandemctl group list` shows those of the configuration");
+		return;
+	}
+	*m = (struct move){ reply, o };
+	start(o, moved, m);
+}
+
+static void verb_group_promote(void *arg, const json_t *args, struct control_reply *reply)
+{
+	group_move(arg, args, reply, ownership_promote);
+}
+
+static void verb_group_demote(void *arg, const json_t *args, struct control_reply *reply)
+{
+	group_move(arg, args, reply, ownership_demote);
+}
+
+/* ---- status, cluster ------------------------------------------------------------------------------------ */
+
+static uint64_t monotonic_s(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec;
+}
+
+static json_t *members_json(struct daemon *d, bool detailed)
+{
+	struct cluster_member m[NODES_MAX];
+	size_t n = cluster_members(d->cluster, m, NODES_MAX);
+	json_t *out = json_array();
+
+	for (size_t i = 0; i < n; i++)
+		json_array_append_new(out, detailed ? json_pack("{s:s, s:i, s:b, s:I}", "node", m[i].name, "id",
+								(int)m[i].id, "synced", m[i].synced, "acknowledged",
+								(json_int_t)m[i].acked) :
+						      json_string(m[i].name));
+	return out;
+}
+
+static json_t *status_json(struct daemon *d, bool detailed)
+{
+	uint32_t lost[NODES_MAX];
+	size_t n = cluster_unfenced(d->cluster, lost, NODES_MAX);
+	json_t *unfenced = json_array();
+
+	for (size_t i = 0; i < n; i++)
+		json_array_append_new(unfenced, json_string(daemon_node_name(d, lost[i])));
+	return json_pack("{s:s, s:s, s:s, s:b, s:o, s:o, s:I, s:s, s:I, s:o}", "node", d->node_name, "state",
+			 cluster_state_name(cluster_state(d->cluster)), "why", cluster_why(d->cluster), "quorate",
+			 cluster_quorate(d->cluster), "members", members_json(d, detailed), "unfenced", unfenced,
+			 "position", (json_int_t)cluster_position(d->cluster), "version", SANDEM_VERSION, "uptime_s",
+			 (json_int_t)(monotonic_s() - d->started), "groups", groups_json(d));
+}
+
+static void verb_status(void *arg, const json_t *args, struct control_reply *reply)
+{
+	(void)args;
+	control_ok(reply, status_json(arg, false));
+}
+
+static void verb_cluster_status(void *arg, const json_t *args, struct control_reply *reply)
+{
+	(void)args;
+	control_ok(reply, status_json(arg, true));
+}
+
+static void verb_cluster_discard(void *arg, const json_t *args, struct control_reply *reply)
+{
+	struct daemon *d = arg;
+
+	(void)args;
+	if (cluster_discard_own(d->cluster) == 0)
+		control_ok(reply, NULL);
+	else
+		control_error(reply, CONTROL_REFUSED,
+			      "this node is not diverged (it is %s); there is nothing to discard",
+			      cluster_state_name(cluster_state(d->cluster)));
+}
+
+static void verb_shutdown(void *arg, const json_t *args, struct control_reply *reply)
+{
+	(void)args;
+	control_ok(reply, NULL);
+	daemon_shutdown(arg, "asked to by sandemctl");
+}
+
+/* ---- logical units ---------------------------------------------------------------------------------------- */
+
+struct lu_totals {
+	uint64_t reads, writes, read_bytes, write_bytes, errors;
+};
+
+/* Counters are the reactors' own; a reader on this thread may see them a moment apart. */
+static struct lu_totals totals(const struct lu *lu)
+{
+	struct lu_totals t = { 0 };
+
+	for (unsigned i = 0; i < lu->core->nreactors; i++) {
+		const struct lu_shard *s = &lu->shard[i];
+
+		t.reads += __atomic_load_n(&s->reads, __ATOMIC_RELAXED);
+		t.writes += __atomic_load_n(&s->writes, __ATOMIC_RELAXED);
+		t.read_bytes += __atomic_load_n(&s->read_bytes, __ATOMIC_RELAXED);
+		t.write_bytes += __atomic_load_n(&s->write_bytes, __ATOMIC_RELAXED);
+		t.errors += __atomic_load_n(&s->errors, __ATOMIC_RELAXED);
+	}
+	return t;
+}
+
+static json_t *lu_targets(const struct daemon *d, const struct lu *lu)
+{
+	json_t *out = json_array();
+
+	for (uint32_t t = 0; t < d->core.ntargets; t++)
+		for (uint16_t a = 0; a < d->core.target[t]->nacls; a++) {
+			const struct initiator_acl *acl = &d->core.target[t]->acl[a];
+
+			for (uint16_t i = 0; i < acl->nluns; i++)
+				if (acl->lun[i].lu == lu)
+					json_array_append_new(out, json_pack("{s:s, s:i}", "target",
+									     d->core.target[t]->name, "lun",
+									     (int)acl->lun[i].lun));
+		}
+	return out;
+}
+
+static json_t *lu_json(const struct daemon *d, const struct lu *lu)
+{
+	struct lu_totals t = totals(lu);
+	char naa[2 * sizeof(lu->id.naa) + 1] = "";
+
+	for (uint8_t i = 0; i < lu->id.naa_len; i++)
+		sprintf(naa + 2 * i, "%02x", lu->id.naa[i]);
+	return json_pack("{s:s, s:s, s:I, s:i, s:s, s:s?, s:s, s:s, s:b, s:b, s:o, s:I, s:I, s:I, s:I, s:I}", "name",
+			 lu->name, "group", lu->group, "size",
+			 (json_int_t)(__atomic_load_n(&lu->blocks, __ATOMIC_RELAXED) * lu->block_size), "block_size",
+			 (int)lu->block_size, "handler", lu->disk_params.handler, "path", lu->disk_params.path,
+			 "serial", lu->id.serial, "naa", naa, "read_only", lu->read_only, "open", lu->disk != NULL,
+			 "targets", lu_targets(d, lu), "reads", (json_int_t)t.reads, "writes", (json_int_t)t.writes,
+			 "read_bytes", (json_int_t)t.read_bytes, "write_bytes", (json_int_t)t.write_bytes, "errors",
+			 (json_int_t)t.errors);
+}
+
+static void verb_lun_list(void *arg, const json_t *args, struct control_reply *reply)
+{
+	struct daemon *d = arg;
+	json_t *luns = json_array();
+
+	(void)args;
+	for (uint32_t i = 0; i < d->core.nlus; i++)
+		json_array_append_new(luns, lu_json(d, d->core.lu[i]));
+	control_ok(reply, json_pack("{s:o}", "luns", luns));
+}
+
+/* ---- reservations --------------------------------------------------------------------------------------------- */
+
+static const char *type_text(enum pr_type t)
+{
+	switch (t) {
+	case PR_NONE:
+		return NULL;
+	case PR_WRITE_EXCLUSIVE:
+		return "write exclusive";
+	case PR_EXCLUSIVE_ACCESS:
+		return "exclusive access";
+	case PR_WRITE_EXCLUSIVE_RO:
+		return "write exclusive, registrants only";
+	case PR_EXCLUSIVE_ACCESS_RO:
+		return "exclusive access, registrants only";
+	case PR_WRITE_EXCLUSIVE_AR:
+		return "write exclusive, all registrants";
+	case PR_EXCLUSIVE_ACCESS_AR:
+		return "exclusive access, all registrants";
+	}
+	return NULL;
+}
+
+static json_t *registrant_json(const struct pr_registrant *r)
+{
+	char key[24];
+
+	snprintf(key, sizeof(key), "0x%016llx", (unsigned long long)r->key);
+	return json_pack("{s:s, s:i, s:s}", "port", r->id.port, "rtpi", (int)r->id.rtpi, "key", key);
+}
+
+static json_t *pr_json(const char *lun, const struct pr_lu *state)
+{
+	static const struct pr none;
+	const struct pr *pr = state ? &state->pr : &none;
+	json_t *registrants = json_array();
+
+	for (uint32_t i = 0; i < pr->n; i++)
+		json_array_append_new(registrants, registrant_json(pr->reg[i]));
+	return json_pack("{s:s, s:I, s:b, s:s?, s:o?, s:o, s:o?}", "lun", lun, "generation",
+			 (json_int_t)pr->generation, "aptpl", pr->aptpl, "type", type_text(pr->type), "holder",
+			 pr->holder ? registrant_json(pr->holder) : NULL, "registrants", registrants, "spc2_holder",
+			 state && state->spc2_reserved ?
+				 json_pack("{s:s, s:i}", "port", state->spc2_holder.port, "rtpi",
+					   (int)state->spc2_holder.rtpi) :
+				 NULL);
+}
+
+static void verb_pr_show(void *arg, const json_t *args, struct control_reply *reply)
+{
+	struct daemon *d = arg;
+	const char *name = control_arg_string(args, "lun", reply);
+
+	if (!name)
+		return;
+	if (!core_find_lu(&d->core, name))
+		control_error(reply, CONTROL_USAGE, "LUN %s: there is none of that name; `sandemctl lun list` shows them",
+			      name);
+	else
+		control_ok(reply, pr_json(name, pr_service_find(d->pr, name)));
+}
+
+/* ---- sessions -------------------------------------------------------------------------------------------------- */
+
+struct session_query {
+	struct daemon *d;
+	struct control_reply *reply;
+};
+
+static int tpgt_of(const struct daemon *d, const char *target)
+{
+	const struct target *t = target_find((struct core *)&d->core, target);
+
+	return t ? target_local_port(t)->tpgt : 0;
+}
+
+static json_t *session_json(const struct daemon *d, const struct iscsi_session_row *r)
+{
+	char isid[16];
+
+	snprintf(isid, sizeof(isid), "0x%012llx", (unsigned long long)r->isid);
+	return json_pack("{s:s, s:s, s:s, s:i, s:s, s:i, s:i, s:I, s:i, s:I}", "initiator", r->initiator, "peer",
+			 r->peer, "target", r->target, "tpgt", tpgt_of(d, r->target), "isid", isid, "tsih",
+			 (int)r->tsih, "reactor", (int)r->reactor, "since", (json_int_t)r->since,
+			 "commands_in_flight", (int)r->in_flight, "commands", (json_int_t)r->commands);
+}
+
+static void sessions_known(void *arg, const struct iscsi_session_row *row, size_t n)
+{
+	struct session_query q = *(struct session_query *)arg;
+	json_t *sessions = json_array();
+
+	free(arg);
+	for (size_t i = 0; i < n; i++)
+		json_array_append_new(sessions, session_json(q.d, &row[i]));
+	control_ok(q.reply, json_pack("{s:o}", "sessions", sessions));
+}
+
+static void verb_session_list(void *arg, const json_t *args, struct control_reply *reply)
+{
+	struct daemon *d = arg;
+	struct session_query *q = malloc(sizeof(*q));
+
+	(void)args;
+	if (q)
+		*q = (struct session_query){ d, reply };
+	if (d->stopping || !q || iscsi_sessions(d->iscsi, sessions_known, q) < 0) {
+		free(q);
+		control_error(reply, CONTROL_FAILED, "sessions can't be listed: %s",
+			      d->stopping ? "the daemon is ending" : "out of memory");
+	}
+}
+
+/* ---- the table --------------------------------------------------------------------------------------------------- */
+
+static const struct control_verb verbs[] = {
+	{ "status", verb_status },
+	{ "lun list", verb_lun_list },
+	{ "session list", verb_session_list },
+	{ "group list", verb_group_list },
+	{ "group promote", verb_group_promote },
+	{ "group demote", verb_group_demote },
+	{ "pr show", verb_pr_show },
+	{ "cluster status", verb_cluster_status },
+	{ "cluster discard", verb_cluster_discard },
+	{ "shutdown", verb_shutdown },
+	{ NULL, NULL },
+};
+
+int verbs_start(struct daemon *d, const char *run_dir, char *err, size_t errlen)
+{
+	return control_start(&d->control, d->loop, run_dir, verbs, d, err, errlen);
+}
+
+void verbs_stop(struct daemon *d)
+{
+	control_stop(d->control);
+	d->control = NULL;
+}
