@@ -53,7 +53,7 @@ struct config_group { /* LUN group: the unit of failover */
 struct config_lu {
 	char *name; /* at most LU_NAME_MAX bytes, unique in the cluster */
 	unsigned group; /* index into group[] */
-	struct disk_params disk; /* strings owned here; path NULL for null; create is set for a file with a size */
+	struct disk_params disk; /* strings owned here; path NULL for null */
 	uint8_t lb_per_pb_exp;
 	bool read_only, thin, rotational, removable;
 	bool write_cache; /* mode page 08h WCE at the start */

@@ -24,7 +24,7 @@
 #define PORT_DEFAULT 3260 /* RFC 7143 4.2.7.1 */
 
 #define GROUPS_MAX 1024
-#define HOLD_LIMIT_MS_DEFAULT 25000 /* below the 30 s after which Linux aborts a command */
+#define HOLD_LIMIT_MS_DEFAULT 10000 /* well below the 30 s after which Linux aborts a command */
 #define HOLD_LIMIT_MS_MIN 0
 #define HOLD_LIMIT_MS_MAX 60000
 

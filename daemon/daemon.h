@@ -93,7 +93,7 @@ struct ownership {
 	struct work work;
 	int work_result;
 	char work_error[512];
-	char error[512]; /* why the last open or close failed */
+	char error[544]; /* why the last open or close failed */
 	qb_loop_timer_handle handover_timer;
 	bool handover_armed;
 	struct cds_list_head waiters;

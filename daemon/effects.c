@@ -129,7 +129,7 @@ int effects_init(struct daemon *d)
 
 		if (!gate)
 			return -ENOMEM;
-		lu_publish(d->core.lu[i], gate, gate);
+		(void)lu_publish(d->core.lu[i], gate, gate);
 	}
 	return 0;
 }

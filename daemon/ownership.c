@@ -186,7 +186,7 @@ static void open_done(struct work *w)
 		struct lu *lu = o->lu[i];
 
 		__atomic_store_n(&lu->blocks, o->opened[i]->size / lu->block_size, __ATOMIC_RELAXED);
-		lu_publish(lu, disk, o->opened[i]);
+		(void)lu_publish(lu, disk, o->opened[i]);
 		o->opened[i] = NULL;
 	}
 	o->phase = OWNERSHIP_OPEN;
