@@ -177,8 +177,8 @@ static void count_good(struct load_op *op, uint64_t now)
 	r->bytes += op->io.len;
 }
 
-/* The I/O failed: nothing was written (`refused`), or who knows. */
-static void op_error(struct load_op *op, const char *what, bool refused)
+/* The I/O ended without success: nothing was written (`refused`), or who knows. */
+static void op_settle(struct load_op *op, bool refused)
 {
 	struct load_engine *e = op->e;
 	enum load_verdict v = LOAD_OK;
@@ -200,19 +200,35 @@ static void op_error(struct load_op *op, const char *what, bool refused)
 	}
 	if (v != LOAD_OK)
 		load_report_finding(e->r, &op->suspect);
-	if (what) {
-		load_tally_add(&e->r->errors, what);
-		load_report_error(e->r, what, path_name(op), op->write, lba_of(e, op->block));
-	}
 	e->verify_errors += e->phase == LOAD_VERIFY;
 	count_completed(op, load_now());
 	op_idle(op);
 }
 
+static void tell_error(struct load_op *op, const char *event, const char *what)
+{
+	load_report_error(op->e->r, event, what, path_name(op), op->write,
+			  lba_of(op->e, op->block));
+}
+
+static void op_error(struct load_op *op, const char *what, bool refused)
+{
+	load_tally_add(&op->e->r->errors, what);
+	tell_error(op, "error", what);
+	op_settle(op, refused);
+}
+
 static void op_conflict(struct load_op *op)
 {
+	static const char what[] = "RESERVATION CONFLICT";
+
 	op->e->r->conflicts++;
-	op_error(op, op->e->o->expect_conflict ? NULL : "RESERVATION CONFLICT", true);
+	if (!op->e->o->expect_conflict) {
+		op_error(op, what, true);
+		return;
+	}
+	tell_error(op, "conflict", what);
+	op_settle(op, true);
 }
 
 static enum load_seen look(const struct load_op *op, struct load_block *b)

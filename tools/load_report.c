@@ -115,10 +115,12 @@ void load_report_gap(struct load_report *r, uint64_t since, uint64_t ns)
 			  "length_ms", (double)ns / 1e6));
 }
 
-void load_report_error(struct load_report *r, const char *what, const char *path, bool write,
-		       uint64_t lba)
+void load_report_error(struct load_report *r, const char *event, const char *what,
+		       const char *path, bool write, uint64_t lba)
 {
-	emit(r, json_pack("{s:s, s:I, s:s, s:s, s:s, s:I}", "event", "error", "ms",
+	if (r->told++ >= LOAD_EVENTS_MAX)
+		return; /* a target that fails everything must not fill the disk */
+	emit(r, json_pack("{s:s, s:I, s:s, s:s, s:s, s:I}", "event", event, "ms",
 			  (json_int_t)load_wall_ms(load_now()), "error", what, "path", path,
 			  "io", write ? "write" : "read", "lba", (json_int_t)lba));
 }

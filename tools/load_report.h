@@ -23,6 +23,7 @@
 #define LOAD_GAPS_MAX 256
 #define LOAD_FINDINGS_MAX 20
 #define LOAD_CHANGES_MAX 512
+#define LOAD_EVENTS_MAX 1000
 
 struct load_finding {
 	enum load_verdict verdict;
@@ -56,6 +57,7 @@ struct load_report {
 	struct { uint64_t wall_ms, ns; } gap_list[LOAD_GAPS_MAX];
 	/* both phases */
 	struct load_tally retries, errors;
+	uint64_t told;		/* events of load_report_error() */
 	uint64_t conflicts, lost, stale, corrupt, refused_seen, torn;
 	struct load_finding finding[LOAD_FINDINGS_MAX];
 	uint64_t findings;
@@ -81,8 +83,9 @@ void load_report_running(struct load_report *r, uint64_t now);
 void load_report_change(struct load_report *r, const struct load_path *p, const char *from,
 			const char *to);
 void load_report_gap(struct load_report *r, uint64_t since, uint64_t ns);
-void load_report_error(struct load_report *r, const char *what, const char *path, bool write,
-		       uint64_t lba);
+/* `event`: "error", or "conflict" when that was expected; the first LOAD_EVENTS_MAX are told. */
+void load_report_error(struct load_report *r, const char *event, const char *what,
+		       const char *path, bool write, uint64_t lba);
 void load_report_finding(struct load_report *r, const struct load_finding *f);
 void load_report_phase(struct load_report *r, const char *phase);
 
