@@ -90,7 +90,7 @@ $(BUILD)/tests/cluster/%: tests/cluster/%.c
 
 $(BUILD)/tests/bench/%: tests/bench/%.c
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(SANDEM_CFLAGS) $(CFLAGS) -o $@ $< -lm
+	$(Q)$(CC) $(SANDEM_CFLAGS) $(CFLAGS) -o $@ $< -lm -lpthread
 
 # A unit test may use what its room may use, and fakes in tests/unit/<room>/fake_*.c.
 define unit_rule
@@ -103,8 +103,87 @@ $(BUILD)/tests/unit/tools/%_test: $(BUILD)/tests/unit/tools/%_test.o $(filter-ou
 .PRECIOUS: $(BUILD)/%.o $(BUILD)/%.pb-c.c $(BUILD)/%.pb-c.h
 .SECONDARY:
 
+# ---- set-up: Debian packages ----------------------------------------------------------------
+PACKAGES_BUILD = gcc libc6-dev liburing-dev liburcu-dev libqb-dev libcpg-dev libquorum-dev libcmap-dev libprotobuf-c-dev \
+	protobuf-c-compiler protobuf-compiler libjansson-dev libcyaml-dev libyaml-dev libssl-dev libisal-dev libiscsi-dev
+PACKAGES_LAB = corosync pacemaker pacemaker-cli-utils crmsh resource-agents iproute2 nftables perl procps psmisc \
+	util-linux bc python3
+PACKAGES_TEST = libcmocka-dev python3-pytest libiscsi-bin tgt libxml2-utils
+PACKAGES = $(PACKAGES_BUILD) $(PACKAGES_LAB) $(PACKAGES_TEST)
+
+.PHONY: deps
+deps:
+	@missing=; for p in $(PACKAGES); do \
+		dpkg-query -W -f='$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$p"; done; \
+	[ -z "$$missing" ] && exit 0; \
+	echo "installing:$$missing"; \
+	[ "$$(id -u)" = 0 ] || { echo "make deps: only root can install them; run: sudo make deps" >&2; exit 1; }; \
+	apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing \
+		</dev/null >$(BUILD)-deps.log 2>&1 || { tail -n 20 $(BUILD)-deps.log >&2; exit 1; }; rm -f $(BUILD)-deps.log
+
+# ---- the main jobs --------------------------------------------------------------------------
+JOBS = -j$(shell nproc)
+ASAN = BUILD=$(BUILD)/asan VARIANT_CFLAGS="-fsanitize=address,undefined -fno-sanitize-recover=all" CFLAGS="-O1 -g"
+TSAN = BUILD=$(BUILD)/tsan VARIANT_CFLAGS="-fsanitize=thread" CFLAGS="-O1 -g"
+
+.PHONY: demo run check check-unit check-asan check-tsan check-cli check-conformance check-cluster check-bench bench
+demo: deps
+	@$(MAKE) --no-print-directory $(JOBS) all
+	@SANDEM_BUILD=$(abspath $(BUILD)) tests/cluster/demo
+
+run: deps
+	@$(MAKE) --no-print-directory $(JOBS) all
+	@SANDEM_BUILD=$(abspath $(BUILD)) tools/first-lun
+
+check: deps
+	@$(MAKE) --no-print-directory $(JOBS) all unit-bin
+	@$(MAKE) --no-print-directory $(JOBS) $(ASAN) $(BUILD)/asan/sandemd unit-bin
+	@tests/check $(BUILD)
+
+check-unit: deps
+	@$(MAKE) --no-print-directory $(JOBS) unit-bin
+	@tests/check $(BUILD) unit
+
+check-asan: deps
+	@$(MAKE) --no-print-directory $(JOBS) $(ASAN) $(BUILD)/asan/sandemd unit-bin
+	@tests/check $(BUILD) unit-asan conformance-asan
+
+check-tsan: deps
+	@$(MAKE) --no-print-directory $(JOBS) $(TSAN) $(BUILD)/tsan/sandemd unit-bin
+	@tests/check $(BUILD)/tsan unit conformance
+
+check-cli check-conformance check-cluster check-bench: check-%: deps
+	@$(MAKE) --no-print-directory $(JOBS) all
+	@tests/check $(BUILD) $*
+
+bench: deps
+	@$(MAKE) --no-print-directory $(JOBS) all
+	@SANDEM_BUILD=$(abspath $(BUILD)) tests/bench/compare-tgt --full
+
+# ---- installing -----------------------------------------------------------------------------
+.PHONY: install
+install: all
+	install -D -m 755 $(BUILD)/sandemd $(DESTDIR)$(PREFIX)/sbin/sandemd
+	install -D -m 755 $(BUILD)/sandemctl $(DESTDIR)$(PREFIX)/sbin/sandemctl
+	install -D -m 755 $(BUILD)/sandem-load $(DESTDIR)$(PREFIX)/bin/sandem-load
+	install -D -m 755 -t $(DESTDIR)$(PREFIX)/lib/ocf/resource.d/sandem agents/ocf/sandemd agents/ocf/group
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/sandem/examples configs/*
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man8 docs/man/*.8
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man5 docs/man/*.5
+	install -d -m 700 $(DESTDIR)/var/lib/sandem
+	install -d -m 755 $(DESTDIR)/etc/sandem
+
+help:
+	@echo "make demo       a two-node pair in namespaces, verified I/O, a planned move, a node killed (root)"
+	@echo "make check      every test; the closing line counts them (root)"
+	@echo "make run        one node on embedded defaults, with the lines to connect (root)"
+	@echo "make all        build/sandemd, build/sandemctl, build/sandem-load"
+	@echo "make deps       install the Debian packages that are missing (root)"
+	@echo "make check-unit check-asan check-tsan check-cli check-conformance check-cluster check-bench"
+	@echo "make bench      compare with tgt      make install PREFIX=/usr DESTDIR=      make clean"
+
 clean:
 	rm -rf $(BUILD)
 .PHONY: clean
 
--include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+-include $(shell find $(BUILD) -name '*.d' -not -path '$(BUILD)/asan/*' -not -path '$(BUILD)/tsan/*' 2>/dev/null)
