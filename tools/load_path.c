@@ -514,7 +514,6 @@ static void login_cb(struct iscsi_context *ctx, int status, void *data, void *ar
 	if (status == SCSI_STATUS_REDIRECT) {
 		snprintf(p->redirect, sizeof(p->redirect), "%s", iscsi_get_target_address(ctx));
 		drop(p, "redirected to %s", p->redirect);
-		p->deadline = 0;
 		return;
 	}
 	if (status != SCSI_STATUS_GOOD) {

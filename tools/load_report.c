@@ -308,8 +308,8 @@ static void set_counters(json_t *o, const struct load_report *r)
 	set_int(o, "path_changes", r->changes);
 }
 
-void load_report_json(const struct load_report *r, const struct load_path *path, unsigned paths,
-		      bool interim)
+json_t *load_report_object(const struct load_report *r, const struct load_path *path,
+			   unsigned paths, bool interim)
 {
 	struct load_hist all = r->read_latency;
 	char run[20];
@@ -338,6 +338,14 @@ void load_report_json(const struct load_report *r, const struct load_path *path,
 		json_object_set_new(o, "verify", json_pack("{s:b, s:I, s:I}", "complete",
 			r->verify_complete, "blocks", (json_int_t)r->verify_total, "read",
 			(json_int_t)r->verify_read));
+	return o;
+}
+
+void load_report_json(const struct load_report *r, const struct load_path *path, unsigned paths,
+		      bool interim)
+{
+	json_t *o = load_report_object(r, path, paths, interim);
+
 	json_dumpf(o, stdout, JSON_COMPACT | JSON_REAL_PRECISION(9));
 	putchar('\n');
 	fflush(stdout);

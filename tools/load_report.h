@@ -92,6 +92,9 @@ void load_report_phase(struct load_report *r, const char *phase);
 /* True when nothing was wrong. */
 bool load_report_clean(const struct load_report *r);
 
+/* The report as a new JSON object; its keys are an interface for scripts. */
+json_t *load_report_object(const struct load_report *r, const struct load_path *path,
+			   unsigned paths, bool interim);
 /* The report on stdout: one JSON line, or text. `interim` marks the JSON. */
 void load_report_json(const struct load_report *r, const struct load_path *path, unsigned paths,
 		      bool interim);

@@ -505,6 +505,74 @@ static void too_great_a_range_is_named(void **state)
 	assert_int_equal(report.reads + report.writes, 0);
 }
 
+/* ---- what scripts read ---- */
+
+static void report_keeps_its_keys(void **state)
+{
+	static const char *const integers[] = {
+		"reads", "writes", "errors", "conflicts", "lost", "stale", "corrupt",
+		"refused_seen", "torn_under_write", "retries", "gaps", "lun", "seed",
+	};
+	static const char *const reals[] = { "seconds", "iops", "mb_per_s", "longest_gap_ms" };
+	static const char *const others[] = {
+		"clean", "fatal", "latency_us", "gap_list", "retries_by_cause",
+		"errors_by_cause", "findings", "paths", "path_change_list", "verify",
+	};
+	json_t *o;
+
+	(void)state;
+	medium.hook = mute_node_0;
+	RUN("--ops", "1000", "--verify-at-end", "--nop-interval", "0.05", "--nop-timeout", "0.2");
+	o = load_report_object(&report, paths, T_NODES, false);
+	assert_non_null(o);
+	for (size_t i = 0; i < sizeof(integers) / sizeof(integers[0]); i++)
+		assert_true(json_is_integer(json_object_get(o, integers[i])));
+	for (size_t i = 0; i < sizeof(reals) / sizeof(reals[0]); i++)
+		assert_true(json_is_real(json_object_get(o, reals[i])));
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+		assert_non_null(json_object_get(o, others[i]));
+	assert_int_equal(json_integer_value(json_object_get(o, "reads")) +
+			 json_integer_value(json_object_get(o, "writes")), 1000);
+	assert_int_equal(json_array_size(json_object_get(o, "gap_list")), 1);
+	assert_int_equal(json_array_size(json_object_get(o, "paths")), T_NODES);
+	json_decref(o);
+}
+
+static unsigned events_of(FILE *f, const char *kind)
+{
+	char line[2000];
+	unsigned n = 0;
+
+	rewind(f);
+	while (fgets(line, sizeof(line), f)) {
+		json_t *e = json_loads(line, 0, NULL);
+
+		assert_non_null(e);
+		assert_true(json_integer_value(json_object_get(e, "ms")) > 1000000000000);
+		n += strcmp(json_string_value(json_object_get(e, "event")), kind) == 0;
+		json_decref(e);
+	}
+	return n;
+}
+
+static void events_are_told(void **state)
+{
+	char name[] = "/tmp/load_engine_test.XXXXXX";
+	int fd = mkstemp(name);
+	FILE *f = fdopen(fd, "r");
+
+	(void)state;
+	assert_non_null(f);
+	medium.hook = mute_node_0;
+	RUN("--ops", "1000", "--events", name, "--nop-interval", "0.05", "--nop-timeout", "0.2");
+	assert_int_equal(events_of(f, "running"), 1);
+	assert_int_equal(events_of(f, "gap"), 1);
+	assert_int_equal(events_of(f, "error"), 0);
+	assert_true(events_of(f, "path") >= 5); /* two up, and one of them down */
+	fclose(f);
+	unlink(name);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -528,6 +596,8 @@ int main(void)
 		T(fenced_write_on_the_medium_is_found),
 		T(ghost_write_is_found),
 		T(too_great_a_range_is_named),
+		T(report_keeps_its_keys),
+		T(events_are_told),
 	};
 
 	signal(SIGPIPE, SIG_IGN); /* as sandem-load itself does */
