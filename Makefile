@@ -105,7 +105,7 @@ $(BUILD)/tests/unit/tools/%_test: $(BUILD)/tests/unit/tools/%_test.o $(filter-ou
 
 # ---- set-up: Debian packages ----------------------------------------------------------------
 PACKAGES_BUILD = gcc libc6-dev liburing-dev liburcu-dev libqb-dev libcpg-dev libquorum-dev libcmap-dev libprotobuf-c-dev \
-	protobuf-c-compiler protobuf-compiler libjansson-dev libcyaml-dev libyaml-dev libssl-dev libisal-dev libiscsi-dev
+	protobuf-c-compiler libjansson-dev libcyaml-dev libyaml-dev libssl-dev libisal-dev libiscsi-dev
 PACKAGES_LAB = corosync pacemaker pacemaker-cli-utils crmsh resource-agents iproute2 nftables perl procps psmisc \
 	util-linux bc python3
 PACKAGES_TEST = libcmocka-dev python3-pytest libiscsi-bin tgt libxml2-utils
