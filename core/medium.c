@@ -49,7 +49,7 @@ static bool worth_a_line(uint64_t errors)
 void medium_error(struct scsi_cmd *cmd, int err)
 {
 	struct lu_shard *shard = lu_shard_of(cmd->lu, cmd->reactor);
-	sense_t s = sense_from_errno(err, cmd->row->flags & ROW_WRITES);
+	sense_t s = sense_from_errno(err, cmd->io.kind != DISK_READ);
 
 	if (worth_a_line(shard->errors))
 		log_error("LUN %s: %s at block %llu, %u blocks: %s (%s), error number %llu of this LUN; check %s", cmd->lu->name,
