@@ -7,7 +7,9 @@
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "core/buf.h"
 #include "core/log.h"
@@ -231,6 +233,12 @@ static void pin(const struct reactor *r)
 		log_warning("reactor %u: cannot be pinned to CPU %d; it runs on any CPU", r->index, r->cpu);
 }
 
+/* liburing's own io_uring_enable_rings(): liburing.so 2.3 of Debian 12 does not export it. */
+static void enable_ring(struct io_uring *ring)
+{
+	syscall(__NR_io_uring_register, ring->ring_fd, IORING_REGISTER_ENABLE_RINGS, NULL, 0);
+}
+
 static void *reactor_main(void *arg)
 {
 	struct reactor *r = arg;
@@ -239,7 +247,7 @@ static void *reactor_main(void *arg)
 	snprintf(name, sizeof(name), "reactor/%u", r->index);
 	pthread_setname_np(pthread_self(), name);
 	pin(r);
-	io_uring_enable_rings(&r->ring); /* this thread becomes the single issuer */
+	enable_ring(&r->ring); /* this thread becomes the single issuer */
 	wake_arm(r);
 	while (!r->stopping) {
 		r->now = clock_ns();
