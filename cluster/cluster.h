@@ -21,19 +21,12 @@
 #include <stdint.h>
 #include <qb/qbloop.h>
 
+#include "cluster/effects.h"
 #include "core/mailbox.h"
 #include "core/service.h"
 
 struct cluster;
 
-enum cluster_state {
-	CLUSTER_OFFLINE,   /* no transport (corosync is not there), or left */
-	CLUSTER_JOINING,   /* in the group, without the state: hello, snapshot */
-	CLUSTER_NO_QUORUM, /* has the state, but not the right to use it */
-	CLUSTER_SERVING,   /* the only state in which media access is admitted (P4) */
-	CLUSTER_DIVERGED,  /* its history and the cluster's both went on: the operator decides */
-	CLUSTER_FAILED,	   /* own failure (memory, store, message not understood): close the media, leave, exit */
-};
 const char *cluster_state_name(enum cluster_state s); /* "serving", "no-quorum", … */
 
 struct cluster_node {
@@ -55,20 +48,9 @@ struct cluster_params {
 	struct mailbox *control; /* run by the control thread; brings the worker's answers home */
 };
 
-/* The effects of one service at one position. Lives until cluster_effects_done(). EFFECT_PERSIST is not among them:
- * cluster does that itself. */
-struct effects_run {
-	const struct service *service;
-	uint64_t position;
-	uint32_t origin; /* node id of the proposer */
-	const struct effect *effect;
-	uint32_t n;
-	void *user; /* the daemon's, NULL at first */
-};
-
 struct cluster_callbacks {
 	void *arg;
-	/* Carry out run->effect[0 … n-1] in this order, then answer with cluster_effects_done(), at once or later.
+	/* Never EFFECT_PERSIST: cluster does that itself. Carry out run->effect[0 … n-1] in this order, then answer with cluster_effects_done(), at once or later.
 	 * Runs are handed over in log order; several may be under way. The ack of this position and of all later
 	 * ones waits for the answer (P1, P2). */
 	void (*run_effects)(void *arg, struct effects_run *run);

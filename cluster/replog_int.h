@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Inside of the replicated log: the instance, and what its files call of each other. */
+#ifndef SANDEM_CLUSTER_REPLOG_INT_H
+#define SANDEM_CLUSTER_REPLOG_INT_H
+
+#include <urcu/list.h>
+
+#include "cluster/replog.h"
+#include "cluster/replog_msg.h"
+
+/* A node in the group. */
+struct member {
+	uint32_t node;
+	uint64_t incarnation; /* 0 until its hello */
+	uint64_t round;	      /* of its newest hello, over all views */
+	bool synced;	      /* on this member's branch, and said so */
+	bool goodbye;
+	bool refused;	      /* by the last decision */
+	uint64_t order;	      /* seniority */
+	uint64_t acked, committed_generation;
+	bool heard; /* hello is of the exchange under way */
+	struct hello hello;
+	bool check_expected, check_given;
+	uint8_t check[32];
+};
+
+struct unfenced {
+	uint32_t node;
+	uint64_t incarnation;
+};
+
+/* One position that is being carried out. */
+struct inflight {
+	struct cds_list_head link;
+	uint64_t position;
+	uint32_t pending; /* runs not yet answered, plus one while they are being handed out */
+	bool stale;	  /* of a state that a snapshot has replaced */
+	uint32_t nruns;
+	struct inflight_run {
+		struct effects_run run;
+		struct apply apply;
+		struct inflight *inflight;
+		bool done;
+	} *runs;
+};
+
+/* A proposal of this member. */
+struct pending {
+	struct cds_list_head link;
+	uint64_t seq;
+	uint64_t position; /* 0: not delivered yet */
+	uint64_t generation;
+	bool waits_for_fencing;
+	enum propose_status status;
+	propose_done_fn done;
+	void *cookie;
+	uint32_t result_len;
+	uint8_t result[APPLY_RESULT_MAX];
+};
+
+/* A message that a joiner keeps until it has the snapshot. */
+struct kept {
+	struct cds_list_head link;
+	uint32_t from;
+	size_t len;
+	uint8_t data[];
+};
+#define KEPT_MAX (64u << 20)	  /* bytes a joiner keeps before it starts over */
+#define SNAPSHOT_MAX (1ull << 30) /* bytes of a snapshot */
+#define CHUNK_WINDOW 4		  /* chunks on the way at a time */
+
+enum join_phase {
+	JOIN_NONE,
+	JOIN_RECEIVE, /* keeps messages, collects chunks */
+	JOIN_PUBLISH, /* has the state, publishes and persists it */
+	JOIN_ANNOUNCED, /* SYNCED is on its way */
+};
+
+struct durable {
+	uint16_t service;
+	char object[64];
+};
+
+struct replog {
+	struct proposer proposer;
+	struct replog_params p; /* strings and arrays: own copies below */
+	char cluster[64], node_name[64];
+	struct service *services;
+	struct replog_io io;
+	uint64_t now;
+
+	/* the group */
+	bool in_group, leaving;
+	struct member member[REPLOG_MEMBERS_MAX];
+	uint32_t nmembers;
+	struct unfenced unfenced[REPLOG_MEMBERS_MAX];
+	uint32_t nunfenced;
+
+	/* the state's place in history (see replog.h) */
+	uint64_t position, generation, history, branch, next_order;
+	uint64_t committed_generation, committed_history;
+	uint64_t dirty_generation; /* newest generation in which an operation was applied */
+	uint32_t nknown;
+	uint64_t known[REPLOG_KNOWN_MAX];
+	uint32_t version;
+	bool live, outdated, diverged, refused;
+	bool established, view_stale;
+	struct durable *durable;
+	size_t ndurables, durable_cap;
+
+	/* local knowledge */
+	bool quorate, quorum_known, published, publishing;
+	bool publish_again; /* the states were replaced while a publish_all was under way */
+	uint64_t grace_end; /* 0: none */
+	bool view_sent, ack_sent;
+	uint64_t done_position; /* everything up to here is carried out */
+	uint64_t ack_position, ack_committed, ack_owed, ack_owed_generation;
+	uint64_t persisting, persisting_history; /* lineage being persisted, 0 none */
+
+	/* the exchange */
+	bool exchange;
+	uint64_t round, exchange_since;
+	bool exchange_warned;
+	uint64_t heard_sent; /* hash of the table that my last hello named */
+
+	/* joining */
+	enum join_phase join;
+	uint32_t source;
+	uint64_t source_incarnation, source_round;
+	struct wbuf chunks;
+	uint64_t chunks_total;
+	uint8_t chunks_sha[32];
+	struct cds_list_head kept;
+	size_t kept_bytes;
+
+	/* being a source */
+	struct wbuf snapshot;
+	uint8_t snapshot_sha[32];
+	uint64_t snapshot_sent, snapshot_delivered;
+	uint64_t snapshot_round;
+
+	/* digests */
+	uint64_t check_position, check_last, check_at;
+	bool check_sent;
+
+	/* proposals */
+	uint64_t seq;
+	struct cds_list_head pendings, completed;
+	struct cds_list_head inflights;
+
+	/* what it tells */
+	enum cluster_state state;
+	char why[384], join_why[384];
+	bool failed;
+	char fail_why[384];
+	int depth;
+	bool again; /* an input came from inside a callback */
+};
+
+/* replog.c */
+void replog_enter(struct replog *r);
+void replog_leave(struct replog *r); /* settles all outputs when the outermost entry ends */
+void replog_say(struct replog *r, enum log_level level, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+void replog_failf(struct replog *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* Packs and sends; a message that can't be sent fails the member. */
+void replog_send(struct replog *r, struct wbuf *msg);
+void replog_dispatch(struct replog *r, uint32_t from, const void *msg, size_t len);
+const struct service *replog_service(const struct replog *r, uint16_t id);
+
+/* replog_view.c */
+struct member *member_find(struct replog *r, uint32_t node);
+struct member *member_self(struct replog *r);
+struct member *member_leader(struct replog *r); /* the longest-standing; NULL: nobody is synced */
+bool self_synced(struct replog *r);
+/* Has the branch's state: synced, or about to say so. */
+bool self_follows(struct replog *r);
+void unfenced_add(struct replog *r, uint32_t node, uint64_t incarnation);
+void unfenced_remove(struct replog *r, uint32_t node);
+void unfenced_new_process(struct replog *r, uint32_t node, uint64_t incarnation);
+void known_add(struct replog *r, uint64_t history);
+uint64_t mix64(uint64_t h, uint64_t v);
+void view_settle(struct replog *r);
+void view_deliver(struct replog *r, struct member *from, const struct view *v);
+void view_unsync(struct replog *r, struct member *m);
+void branch_fork(struct replog *r);
+void goodbye_deliver(struct replog *r, struct member *from, uint64_t incarnation);
+
+/* replog_join.c */
+void exchange_start(struct replog *r);
+void exchange_stop(struct replog *r);
+void exchange_check(struct replog *r);
+void exchange_timer(struct replog *r);
+void hello_deliver(struct replog *r, struct member *from, const struct hello *h);
+
+/* replog_snap.c */
+void join_reset(struct replog *r);
+void join_begin(struct replog *r, uint32_t source);
+bool join_keep(struct replog *r, uint32_t from, const void *msg, size_t len); /* true: kept for later */
+void join_settle(struct replog *r);
+void snapshot_begin(struct replog *r);
+void snapshot_stop(struct replog *r);
+void snapshot_settle(struct replog *r);
+void chunk_deliver(struct replog *r, struct member *from, const struct chunk *c);
+void synced_deliver(struct replog *r, struct member *from, const struct synced *s);
+
+/* replog_op.c */
+void op_propose(struct proposer *p, uint16_t service, const void *msg, size_t len, propose_done_fn done,
+		void *cookie);
+void op_deliver(struct replog *r, struct member *from, const struct op *op);
+void op_members(struct replog *r); /* the membership event of a VIEW, at the current position */
+void op_settle(struct replog *r);  /* done position, acks, commit, completions */
+void op_fail_all(struct replog *r, enum propose_status status);
+void op_run_completed(struct replog *r);
+void op_inflight_stale(struct replog *r);
+bool op_inflight_any_stale(const struct replog *r);
+void ack_deliver(struct replog *r, struct member *from, const struct ack *a);
+int durable_note(struct replog *r, uint16_t service, const char *object);
+void durable_clear(struct replog *r);
+
+/* replog_digest.c */
+void digest_timer(struct replog *r);
+void digest_abandon(struct replog *r);
+void check_deliver(struct replog *r, struct member *from, uint64_t branch);
+void digest_deliver(struct replog *r, struct member *from, const struct digest *d);
+
+#endif

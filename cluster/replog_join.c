@@ -1,0 +1,385 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The exchange of hellos and the decision that follows from it.
+ *
+ * An exchange is over when every member's newest hello names the newest hello of every member. A hello that was
+ * sent in an earlier membership and comes late names other rounds and so decides nothing. As hellos are part of the
+ * stream, all members reach the decision at the same place with the same table.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cluster/replog_int.h"
+
+#define EXCHANGE_WARN_NS 5000000000ull
+
+/* ---- predicates ------------------------------------------------------------------------------ */
+
+static bool table_complete(const struct replog *r)
+{
+	for (uint32_t i = 0; i < r->nmembers; i++)
+		if (!r->member[i].heard)
+			return false;
+	return true;
+}
+
+static uint64_t table_hash(const struct replog *r)
+{
+	uint64_t h = r->nmembers;
+
+	for (uint32_t i = 0; i < r->nmembers; i++) {
+		const struct member *m = &r->member[i];
+
+		if (m->heard)
+			h = mix64(mix64(mix64(h, m->node), m->hello.incarnation), m->hello.round);
+	}
+	return h;
+}
+
+static bool hello_names_table(const struct replog *r, const struct hello *h)
+{
+	if (h->nheard != r->nmembers)
+		return false;
+	for (uint32_t i = 0; i < h->nheard; i++) {
+		const struct member *m = &r->member[i]; /* both are in order of node ids */
+
+		if (h->heard[i].node != m->node || h->heard[i].incarnation != m->hello.incarnation ||
+		    h->heard[i].round != m->hello.round)
+			return false;
+	}
+	return true;
+}
+
+static bool candidate(const struct member *m)
+{
+	return !m->goodbye && !m->hello.excluded && !m->hello.outdated;
+}
+
+static uint32_t branch_size(const struct replog *r, uint64_t branch)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < r->nmembers; i++)
+		n += candidate(&r->member[i]) && r->member[i].hello.branch == branch;
+	return n;
+}
+
+#define PREFER(a, b)                 \
+	do {                         \
+		if ((a) != (b))      \
+			return (a) > (b); \
+	} while (0)
+
+/* Which of two states goes on. A confirmed one; the newer history; memory that followed the log before what a
+ * store remembers; more members; more operations; at last the lower node id, so that there is always an answer. */
+static bool better(const struct replog *r, const struct member *a, const struct member *b)
+{
+	const struct hello *x = &a->hello, *y = &b->hello;
+
+	PREFER(x->established, y->established);
+	PREFER(x->lineage.generation, y->lineage.generation);
+	PREFER(x->live, y->live);
+	PREFER(branch_size(r, x->branch), branch_size(r, y->branch));
+	PREFER(x->position, y->position);
+	return a->node < b->node;
+}
+
+static struct member *winner(struct replog *r)
+{
+	struct member *best = NULL;
+
+	for (uint32_t i = 0; i < r->nmembers; i++) {
+		struct member *m = &r->member[i];
+
+		if (candidate(m) && (!best || better(r, m, best)))
+			best = m;
+	}
+	return best;
+}
+
+/* Nothing that h's history has acknowledged is missing from w's. */
+static bool descends(const struct hello *w, const struct hello *h)
+{
+	const struct lineage *l = &h->lineage;
+
+	if (!l->committed_generation || l->committed_history == w->lineage.history ||
+	    l->committed_history == w->lineage.committed_history)
+		return true;
+	for (uint32_t i = 0; i < w->lineage.nknown; i++)
+		if (w->lineage.known[i] == l->committed_history)
+			return true;
+	return l->committed_generation + REPLOG_KNOWN_MAX <= w->lineage.generation;
+}
+
+enum role { ROLE_STAYS, ROLE_JOINS, ROLE_DIVERGED, ROLE_CLUSTER, ROLE_CONFIG, ROLE_VERSION };
+
+static enum role role_of(const struct member *w, const struct member *m)
+{
+	const struct hello *a = &w->hello, *b = &m->hello;
+
+	if (m == w || a->branch == b->branch)
+		return ROLE_STAYS;
+	if (strcmp(a->cluster, b->cluster))
+		return ROLE_CLUSTER;
+	if (a->version_max < b->version_min || b->version_max < a->version_min)
+		return ROLE_VERSION;
+	if (memcmp(a->config_digest, b->config_digest, sizeof(a->config_digest)))
+		return ROLE_CONFIG;
+	if (b->excluded || !descends(a, b))
+		return ROLE_DIVERGED;
+	return ROLE_JOINS;
+}
+
+/* ---- the decision, carried out -------------------------------------------------------------------- */
+
+static void say_role(struct replog *r, enum role role, const struct member *w, const struct member *m)
+{
+	const char *a = w->hello.node_name, *b = m->hello.node_name;
+	bool self = m->node == r->p.node;
+	char line[384] = "";
+
+	switch (role) {
+	case ROLE_STAYS:
+		return;
+	case ROLE_JOINS:
+		snprintf(line, sizeof(line), "joining: %s takes the state of node %s", b, a);
+		break;
+	case ROLE_DIVERGED:
+		snprintf(line, sizeof(line), "node %s and node %s both went on without each other; %s stays out: check which "
+			 "data is right, then `sandemctl cluster resolve --keep %s`", a, b, b, a);
+		break;
+	case ROLE_CLUSTER:
+		snprintf(line, sizeof(line), "node %s belongs to cluster \"%s\", not \"%s\": set cluster.name alike on all nodes "
+			 "and restart sandemd there", b, m->hello.cluster, w->hello.cluster);
+		break;
+	case ROLE_CONFIG:
+		snprintf(line, sizeof(line), "node %s runs with another configuration than node %s: copy sandem.yaml from %s, then "
+			 "restart sandemd on %s", b, a, a, b);
+		break;
+	case ROLE_VERSION:
+		snprintf(line, sizeof(line), "node %s speaks protocol versions %u-%u, node %s %u-%u: update the older one", b,
+			 m->hello.version_min, m->hello.version_max, a, w->hello.version_min, w->hello.version_max);
+		break;
+	}
+	replog_say(r, role == ROLE_JOINS ? LOG_LEVEL_NOTICE : LOG_LEVEL_ERROR, "%s", line);
+	if (self)
+		memcpy(r->join_why, line, sizeof(line));
+}
+
+/* The oldest of the winner's branch is its leader and source. */
+static struct member *source_of(struct replog *r, const struct member *w)
+{
+	struct member *best = NULL;
+
+	for (uint32_t i = 0; i < r->nmembers; i++) {
+		struct member *m = &r->member[i];
+
+		if (!m->goodbye && m->hello.branch == w->hello.branch && (!best || m->hello.order < best->hello.order))
+			best = m;
+	}
+	return best;
+}
+
+/* A state from the store: this node alone is the branch, and the log goes on from it. */
+static void start_branch(struct replog *r, struct member *self)
+{
+	r->live = true;
+	r->view_stale = true;
+	r->established = false;
+	self->order = 0;
+	r->next_order = 1;
+	self->synced = true;
+	self->acked = r->done_position = r->position;
+	self->committed_generation = r->committed_generation;
+	r->publish_again = true;
+}
+
+static void leave_branch(struct replog *r)
+{
+	for (uint32_t i = 0; i < r->nmembers; i++)
+		r->member[i].synced = false;
+	r->published = r->established = false;
+}
+
+static void note_version(struct replog *r, const struct member *m)
+{
+	if (m->hello.version_max < r->version)
+		r->version = m->hello.version_max;
+}
+
+static void stay(struct replog *r, struct member *w, struct member *self)
+{
+	bool joiners = false;
+
+	if (!self->synced)
+		start_branch(r, self);
+	r->version = r->p.version_max;
+	for (uint32_t i = 0; i < r->nmembers; i++) {
+		struct member *m = &r->member[i];
+		enum role role = role_of(w, m);
+
+		m->refused = role > ROLE_JOINS;
+		joiners |= role == ROLE_JOINS;
+		if (!m->refused)
+			note_version(r, m);
+		say_role(r, role, w, m);
+	}
+	if (joiners && source_of(r, w) == self)
+		snapshot_begin(r);
+}
+
+static void give_way(struct replog *r, struct member *w, struct member *self)
+{
+	enum role role = role_of(w, self);
+	bool was = self->synced;
+
+	say_role(r, role, w, self);
+	leave_branch(r);
+	if (was)
+		replog_say(r, LOG_LEVEL_WARNING, "this node's branch of history ends at position %llu",
+			   (unsigned long long)r->position);
+	r->live = r->live && role != ROLE_JOINS;
+	r->diverged = role == ROLE_DIVERGED;
+	r->refused = role > ROLE_DIVERGED;
+	r->outdated = !r->diverged;
+	if (role != ROLE_JOINS)
+		return;
+	join_begin(r, source_of(r, w)->node);
+}
+
+static void nobody(struct replog *r)
+{
+	leave_branch(r);
+	snprintf(r->join_why, sizeof(r->join_why), "waiting: the newest state was on a node that is gone; start that node, or "
+		 "`sandemctl cluster resolve --keep %s` to go on without it", r->node_name);
+	replog_say(r, LOG_LEVEL_ERROR, "%s", r->join_why);
+}
+
+static void decide(struct replog *r)
+{
+	struct member *w = winner(r), *self = member_self(r);
+
+	exchange_stop(r);
+	if (!self)
+		return;
+	if (!w)
+		nobody(r);
+	else if (w == self || w->hello.branch == self->hello.branch)
+		stay(r, w, self);
+	else
+		give_way(r, w, self);
+}
+
+/* ---- the exchange -------------------------------------------------------------------------------- */
+
+static void fill_heard(struct replog *r, struct hello *h)
+{
+	for (uint32_t i = 0; i < r->nmembers; i++) {
+		const struct member *m = &r->member[i];
+
+		if (m->heard)
+			h->heard[h->nheard++] = (struct seat){ m->node, m->hello.incarnation, m->hello.round };
+	}
+}
+
+static void fill_lineage(const struct replog *r, struct lineage *l)
+{
+	*l = (struct lineage){ .generation = r->generation,
+			       .history = r->history,
+			       .committed_generation = r->committed_generation,
+			       .committed_history = r->committed_history,
+			       .position = r->position,
+			       .nknown = r->nknown };
+	memcpy(l->known, r->known, r->nknown * sizeof(r->known[0]));
+}
+
+static void send_hello(struct replog *r)
+{
+	struct message m = { .type = MSG_HELLO };
+	struct hello *h = &m.hello;
+	struct member *self = member_self(r);
+	struct wbuf out = { 0 };
+
+	*h = (struct hello){ .round = r->round,
+			     .incarnation = r->p.incarnation,
+			     .version_min = r->p.version_min,
+			     .version_max = r->p.version_max,
+			     .live = r->live,
+			     .established = self && self->synced && r->established,
+			     .excluded = r->diverged || r->failed || r->leaving,
+			     .outdated = r->outdated,
+			     .branch = r->branch,
+			     .position = r->position,
+			     .order = self ? self->order : 0 };
+	strcpy(h->cluster, r->cluster);
+	strcpy(h->node_name, r->node_name);
+	memcpy(h->config_digest, r->p.config_digest, sizeof(h->config_digest));
+	fill_lineage(r, &h->lineage);
+	fill_heard(r, h);
+	r->heard_sent = table_hash(r);
+	message_pack(&m, &out);
+	replog_send(r, &out);
+}
+
+void exchange_start(struct replog *r)
+{
+	if (r->failed)
+		return;
+	for (uint32_t i = 0; i < r->nmembers; i++)
+		r->member[i].heard = r->member[i].refused = false;
+	r->exchange = true;
+	r->refused = false;
+	r->exchange_since = r->now;
+	r->exchange_warned = false;
+	r->round++;
+	send_hello(r);
+}
+
+void exchange_stop(struct replog *r)
+{
+	r->exchange = false;
+}
+
+void exchange_check(struct replog *r)
+{
+	for (uint32_t i = 0; i < r->nmembers; i++) {
+		struct member *m = &r->member[i];
+
+		if (!m->goodbye && (!m->heard || !hello_names_table(r, &m->hello)))
+			return;
+	}
+	decide(r);
+}
+
+void hello_deliver(struct replog *r, struct member *from, const struct hello *h)
+{
+	bool known = from->incarnation == h->incarnation && h->round <= from->round;
+
+	unfenced_new_process(r, from->node, h->incarnation);
+	if (!r->exchange && known)
+		return;
+	if (!r->exchange) {
+		join_reset(r);
+		snapshot_stop(r);
+		exchange_start(r);
+	}
+	from->incarnation = h->incarnation;
+	from->round = h->round;
+	from->hello = *h;
+	from->heard = true;
+	if (table_complete(r) && r->heard_sent != table_hash(r))
+		send_hello(r);
+	exchange_check(r);
+}
+
+void exchange_timer(struct replog *r)
+{
+	if (!r->exchange || r->exchange_warned || r->now - r->exchange_since < EXCHANGE_WARN_NS)
+		return;
+	r->exchange_warned = true;
+	for (uint32_t i = 0; i < r->nmembers; i++)
+		if (!r->member[i].heard)
+			replog_say(r, LOG_LEVEL_WARNING, "node %u is in the group and says nothing: nobody can join; check "
+					"sandemd there", r->member[i].node);
+}

@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Who is in the group, who is lost, and the ordered membership change (VIEW). */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cluster/replog_int.h"
+
+/* ---- predicates ------------------------------------------------------------------------------ */
+
+struct member *member_find(struct replog *r, uint32_t node)
+{
+	for (uint32_t i = 0; i < r->nmembers; i++)
+		if (r->member[i].node == node)
+			return &r->member[i];
+	return NULL;
+}
+
+struct member *member_self(struct replog *r)
+{
+	return member_find(r, r->p.node);
+}
+
+struct member *member_leader(struct replog *r)
+{
+	struct member *best = NULL;
+
+	for (uint32_t i = 0; i < r->nmembers; i++) {
+		struct member *m = &r->member[i];
+
+		if (m->synced && (!best || m->order < best->order))
+			best = m;
+	}
+	return best;
+}
+
+bool self_synced(struct replog *r)
+{
+	struct member *m = member_self(r);
+
+	return m && m->synced;
+}
+
+bool self_follows(struct replog *r)
+{
+	return self_synced(r) || r->join == JOIN_PUBLISH || r->join == JOIN_ANNOUNCED;
+}
+
+static bool anyone_unsynced(const struct replog *r)
+{
+	for (uint32_t i = 0; i < r->nmembers; i++)
+		if (!r->member[i].synced && !r->member[i].goodbye)
+			return true;
+	return false;
+}
+
+/* splitmix64's finisher over a running value: the same on every member, and no two branches alike. */
+uint64_t mix64(uint64_t h, uint64_t v)
+{
+	h = (h ^ v) + 0x9e3779b97f4a7c15ull;
+	h = (h ^ (h >> 30)) * 0xbf58476d1ce4e5b9ull;
+	h = (h ^ (h >> 27)) * 0x94d049bb133111ebull;
+	return h ^ (h >> 31);
+}
+
+/* ---- mutators ------------------------------------------------------------------------------- */
+
+void unfenced_add(struct replog *r, uint32_t node, uint64_t incarnation)
+{
+	for (uint32_t i = 0; i < r->nunfenced; i++)
+		if (r->unfenced[i].node == node)
+			return;
+	if (r->nunfenced == REPLOG_MEMBERS_MAX) {
+		replog_failf(r, "more than %u nodes wait for fencing; restart sandemd on this node", REPLOG_MEMBERS_MAX);
+		return;
+	}
+	r->unfenced[r->nunfenced++] = (struct unfenced){ node, incarnation };
+	replog_say(r, LOG_LEVEL_WARNING, "node %u is lost and may still be writing: reservation commands wait until its "
+			"fencing is confirmed", node);
+}
+
+void unfenced_remove(struct replog *r, uint32_t node)
+{
+	for (uint32_t i = 0; i < r->nunfenced; i++) {
+		if (r->unfenced[i].node == node) {
+			r->unfenced[i] = r->unfenced[--r->nunfenced];
+			replog_say(r, LOG_LEVEL_NOTICE, "node %u is no longer waited for", node);
+			return;
+		}
+	}
+}
+
+/* A new process on the node: the one that was lost is dead. */
+void unfenced_new_process(struct replog *r, uint32_t node, uint64_t incarnation)
+{
+	for (uint32_t i = 0; i < r->nunfenced; i++) {
+		if (r->unfenced[i].node == node && r->unfenced[i].incarnation != incarnation) {
+			unfenced_remove(r, node);
+			return;
+		}
+	}
+}
+
+void known_add(struct replog *r, uint64_t history)
+{
+	uint32_t keep = r->nknown < REPLOG_KNOWN_MAX - 1 ? r->nknown : REPLOG_KNOWN_MAX - 1;
+
+	memmove(&r->known[1], &r->known[0], keep * sizeof(r->known[0]));
+	r->known[0] = history;
+	r->nknown = keep + 1;
+}
+
+static void member_add(struct replog *r, uint32_t node)
+{
+	uint32_t at = 0;
+
+	if (member_find(r, node))
+		return;
+	if (r->nmembers == REPLOG_MEMBERS_MAX) {
+		replog_failf(r, "more than %u nodes in the group; remove some", REPLOG_MEMBERS_MAX);
+		return;
+	}
+	while (at < r->nmembers && r->member[at].node < node)
+		at++;
+	memmove(&r->member[at + 1], &r->member[at], (r->nmembers - at) * sizeof(r->member[0]));
+	r->member[at] = (struct member){ .node = node };
+	r->nmembers++;
+}
+
+static void member_remove(struct replog *r, struct member *m)
+{
+	uint32_t at = m - r->member;
+
+	memmove(m, m + 1, (r->nmembers - at - 1) * sizeof(*m));
+	r->nmembers--;
+}
+
+/* m is out of the branch without having said that it is drained. */
+void view_unsync(struct replog *r, struct member *m)
+{
+	m->synced = false;
+	r->view_stale = true;
+	if (m->node != r->p.node && !r->io.harmless(r->io.arg, m->node))
+		unfenced_add(r, m->node, m->incarnation);
+}
+
+/* Every change of the set that is synced makes another branch. */
+void branch_fork(struct replog *r)
+{
+	r->branch = mix64(r->branch, 1);
+	for (uint32_t i = 0; i < r->nmembers; i++)
+		if (r->member[i].synced)
+			r->branch = mix64(mix64(r->branch, r->member[i].node), r->member[i].incarnation);
+}
+
+/* True when a member of this branch was lost without a goodbye. */
+static bool member_gone(struct replog *r, const struct replog_gone *g)
+{
+	struct member *m = member_find(r, g->node);
+	bool lost = m && m->synced;
+
+	if (lost)
+		view_unsync(r, m);
+	if (m)
+		member_remove(r, m);
+	return lost;
+}
+
+/* A node's death looks like a partition, and then the other side may have the quorum. */
+static void node_down(struct replog *r)
+{
+	r->established = r->quorum_known = false;
+	r->grace_end = r->now + REPLOG_GRACE_NS;
+}
+
+/* ---- entry points ----------------------------------------------------------------------------- */
+
+static bool contains(const uint32_t *node, size_t n, uint32_t what)
+{
+	for (size_t i = 0; i < n; i++)
+		if (node[i] == what)
+			return true;
+	return false;
+}
+
+static void first_view(struct replog *r)
+{
+	r->in_group = true;
+	r->exchange_since = r->now;
+	snprintf(r->join_why, sizeof(r->join_why), "joining: exchanging states with the other members");
+}
+
+void replog_confchg(struct replog *r, const uint32_t *members, size_t n, const struct replog_gone *gone, size_t ngone,
+		    const uint32_t *joined, size_t njoined)
+{
+	bool fork = false, down = false;
+
+	replog_enter(r);
+	if (!contains(members, n, r->p.node) || r->leaving) {
+		r->in_group = r->in_group && !r->leaving;
+		replog_leave(r);
+		return;
+	}
+	if (!r->in_group)
+		first_view(r);
+	for (size_t i = 0; i < ngone; i++) {
+		fork |= member_gone(r, &gone[i]);
+		down |= gone[i].reason == REPLOG_NODE_DOWN;
+	}
+	for (size_t i = 0; i < njoined; i++) /* a process that came back before its end was told */
+		if (joined[i] != r->p.node)
+			fork |= member_gone(r, &(struct replog_gone){ joined[i], REPLOG_PROCESS_DOWN });
+	if (fork)
+		branch_fork(r);
+	if (down)
+		node_down(r);
+	join_reset(r);
+	snapshot_stop(r);
+	digest_abandon(r);
+	for (size_t i = 0; i < n; i++)
+		member_add(r, members[i]);
+	if (njoined || anyone_unsynced(r))
+		exchange_start(r);
+	else
+		exchange_stop(r);
+	replog_leave(r);
+}
+
+void goodbye_deliver(struct replog *r, struct member *from, uint64_t incarnation)
+{
+	bool self = from->node == r->p.node;
+
+	if (from->incarnation && from->incarnation != incarnation)
+		return;
+	from->goodbye = true;
+	if (from->synced) {
+		from->synced = false;
+		r->view_stale = true;
+		branch_fork(r);
+	}
+	if (self)
+		r->in_group = false;
+	else if (r->exchange)
+		exchange_start(r);
+}
+
+static void send_view(struct replog *r)
+{
+	struct message m = { .type = MSG_VIEW };
+	struct view *v = &m.view;
+	struct wbuf out = { 0 };
+
+	*v = (struct view){ .branch = r->branch,
+			    .generation = r->generation + 1,
+			    .history = r->io.random(r->io.arg),
+			    .version = r->version };
+	for (uint32_t i = 0; i < r->nmembers; i++)
+		if (r->member[i].synced)
+			v->member[v->nmembers++] =
+				(struct seat){ r->member[i].node, r->member[i].incarnation, 0 };
+	r->view_sent = true;
+	message_pack(&m, &out);
+	replog_send(r, &out);
+}
+
+/* Only the leader speaks, only with quorum, and never while it is open which branch goes on. */
+void view_settle(struct replog *r)
+{
+	struct member *leader = member_leader(r);
+
+	if (!leader || leader->node != r->p.node || !r->published || r->exchange || r->view_sent || r->leaving)
+		return;
+	if (r->quorum_known && r->quorate && (r->view_stale || !r->established))
+		send_view(r);
+}
+
+static bool view_matches(struct replog *r, const struct view *v)
+{
+	uint32_t synced = 0;
+
+	for (uint32_t i = 0; i < r->nmembers; i++)
+		synced += r->member[i].synced;
+	if (v->branch != r->branch || synced != v->nmembers)
+		return false;
+	for (uint32_t i = 0; i < v->nmembers; i++) {
+		struct member *m = member_find(r, v->member[i].node);
+
+		if (!m || !m->synced || m->incarnation != v->member[i].incarnation)
+			return false;
+	}
+	return true;
+}
+
+static void view_apply(struct replog *r, const struct view *v)
+{
+	r->position++;
+	r->generation = v->generation;
+	r->history = r->branch = v->history;
+	r->version = v->version;
+	known_add(r, v->history);
+	r->established = true;
+	r->view_stale = false;
+	r->grace_end = 0;
+	op_members(r);
+	replog_say(r, LOG_LEVEL_NOTICE, "membership %llu: %u node(s), position %llu", (unsigned long long)v->generation,
+		   v->nmembers, (unsigned long long)r->position);
+}
+
+void view_deliver(struct replog *r, struct member *from, const struct view *v)
+{
+	struct member *leader = member_leader(r);
+
+	if (from->node == r->p.node)
+		r->view_sent = false;
+	if (from->synced && leader == from && self_follows(r) && view_matches(r, v))
+		view_apply(r, v);
+	if (r->exchange)
+		exchange_start(r); /* hellos from before and after it would not fit together */
+}
