@@ -33,6 +33,8 @@ int value_uint(const char *text, uint64_t max, uint64_t *out)
 
 	if (leading_digits(text, &v, &end) < 0 || *end || v > max)
 		return -EINVAL;
+	if (text[0] == '0' && text[1])
+		return -EINVAL; /* others, libcyaml among them, would read it as octal */
 	*out = v;
 	return 0;
 }
@@ -43,8 +45,10 @@ int value_bool(const char *text, bool *out)
 		const char *word;
 		bool value;
 	} words[] = {
-		{ "true", true },   { "yes", true }, { "on", true },
-		{ "false", false }, { "no", false }, { "off", false },
+		{ "true", true },
+		{ "yes", true },
+		{ "false", false },
+		{ "no", false },
 	};
 
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
