@@ -96,6 +96,7 @@ static int parse_move(struct pr_param *p, const uint8_t *list, size_t len, const
 		      struct pr_param_error *e)
 {
 	uint16_t rtpi = get_be16(list + 18);
+	size_t used;
 
 	if (get_be32(list + 20) != len - PR_PARAM_LEN)
 		return wrong_length(e);
@@ -104,8 +105,8 @@ static int parse_move(struct pr_param *p, const uint8_t *list, size_t len, const
 	if (!has_port(t, rtpi))
 		return wrong_param(e, 18, -1);
 	p->op.move_to.rtpi = rtpi;
-	if (transport_id_parse(list + PR_PARAM_LEN, len - PR_PARAM_LEN, p->op.move_to.port) !=
-	    len - PR_PARAM_LEN)
+	used = transport_id_parse(list + PR_PARAM_LEN, len - PR_PARAM_LEN, p->op.move_to.port);
+	if (!used || used != len - PR_PARAM_LEN)
 		return wrong_param(e, PR_PARAM_LEN, -1);
 	return 0;
 }
