@@ -18,6 +18,10 @@ def show(gap):
     return "below 100 ms" if gap is None else f"{gap:.0f} ms"
 
 
+def slowest(report):
+    return f"; slowest I/O {report['latency_us']['all']['max'] / 1000:.0f} ms"
+
+
 def kill_daemon(pair, node):
     pair.exec(node, "sh", "-c", "kill -9 $(cat /run/sandem/sandemd.pid)")
 
@@ -28,7 +32,7 @@ def test_kill_9_of_the_owner(pair, figures):
         pair.settle()       # pacemaker starts the killed daemon again, it rejoins
         assert pair.owner() == owner, "a daemon that comes back must not take the group back"
         report = load.stop()
-    figures(f"gap {show(gap)}")
+    figures(f"gap {show(gap)}" + slowest(report))
     labtools.assert_clean(report)
 
 
@@ -42,7 +46,7 @@ def test_kill_9_of_the_other(pair, figures):
         assert pair.owner() == owner
         gap = load.longest_gap(since)
         report = load.stop()
-    figures(f"gap {show(gap)}")
+    figures(f"gap {show(gap)}" + slowest(report))
     labtools.assert_clean(report)
 
 
@@ -61,7 +65,7 @@ def test_power_cut_of_the_owner_and_rejoin(pair, figures):
         load.await_flow()
         back = load.longest_gap(since)
         report = load.stop()
-    figures(f"gap {show(gap)}; move back to the rejoined node: {show(back)}")
+    figures(f"gap {show(gap)}; move back to the rejoined node: {show(back)}" + slowest(report))
     labtools.assert_clean(report)
 
 
@@ -76,7 +80,7 @@ def test_power_cut_of_the_other(pair, figures):
         assert pair.owner() == owner
         gap = load.longest_gap(since)
         report = load.stop()
-    figures(f"gap {show(gap)}")
+    figures(f"gap {show(gap)}" + slowest(report))
     labtools.assert_clean(report)
 
 
@@ -84,7 +88,16 @@ def test_owner_paused_until_fenced(pair, figures):
     with labtools.load(pair) as load:
         _, gap = fail_over(pair, load, lambda n: pair.run("pause", n))
         report = load.stop()
-    figures(f"gap {show(gap)}")
+    figures(f"gap {show(gap)}" + slowest(report))
+    labtools.assert_clean(report)
+
+
+def test_corosync_of_the_owner_is_killed(pair, figures):
+    """The owner's daemon lives on without its cluster until it is fenced: no quorum, no medium."""
+    with labtools.load(pair) as load:
+        _, gap = fail_over(pair, load, lambda n: pair.exec(n, "pkill", "-9", "-x", "corosync"))
+        report = load.stop()
+    figures(f"gap {show(gap)}" + slowest(report))
     labtools.assert_clean(report)
 
 
@@ -100,5 +113,5 @@ def test_nodes_lose_each_other(pair, figures):
         load.await_flow()
         gap = load.longest_gap(since)
         report = load.stop()
-    figures(f"gap {show(gap)}")
+    figures(f"gap {show(gap)}" + slowest(report))
     labtools.assert_clean(report)

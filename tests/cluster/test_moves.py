@@ -32,7 +32,7 @@ def test_ten_moves_by_crm(pair, figures):
             pair.settle()
             pair.crm("resource", "clear", labtools.CLONE)
         report = load.stop()
-    figures(gap_text(gaps))
+    figures(gap_text(gaps) + f"; slowest I/O {report['latency_us']['all']['max'] / 1000:.0f} ms")
     labtools.assert_clean(report)
 
 
@@ -47,5 +47,5 @@ def test_node_standby_and_online(pair, figures):
             pair.crm("node", "online", owner)
             pair.settle()
         report = load.stop()
-    figures(gap_text(gaps))
+    figures(gap_text(gaps) + f"; slowest I/O {report['latency_us']['all']['max'] / 1000:.0f} ms")
     labtools.assert_clean(report)

@@ -38,7 +38,7 @@ need_node() {
 cgroup_root() {
 	local d
 	for d in /sys/fs/cgroup/unified /sys/fs/cgroup "$DIR/cgroup"; do
-		[ -e "$d/cgroup.procs" ] && { echo "$d"; return; }
+		[ -w "$d/cgroup.procs" ] && { echo "$d"; return; }
 	done
 }
 
