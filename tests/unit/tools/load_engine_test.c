@@ -240,6 +240,39 @@ static void retriable_answers_are_no_errors(void **state)
 	assert_true(retried("05/25/00") && retried("02/04/0C"));
 }
 
+/* Node 0 fails every I/O from the 100th on, though RTPG calls its port active, until the next
+ * TEST UNIT READY. */
+static enum verdict_of_hook fail_path(struct node *n, const uint8_t *cdb, uint32_t lba,
+				      uint8_t *data, struct reply *r)
+{
+	int *count = n->m->count;
+
+	(void)lba;
+	(void)data;
+	*r = (struct reply){ 2, 2, 0x04, 0x0c };
+	if (n->index != 0)
+		return T_NORMAL;
+	count[2] += cdb[0] == 0x00 && count[1] > 0;
+	if (!is_io(cdb) || ++count[0] < 100 || count[2] > 0)
+		return T_NORMAL;
+	count[1]++;
+	return T_ANSWER;
+}
+
+static void failed_path_rests_until_a_check(void **state)
+{
+	(void)state;
+	medium.hook = fail_path;
+	RUN("--rate", "5000", "--ops", "3000", "--check-interval", "0.1");
+	assert_done(3000);
+	assert_int_equal(paths[0].failures, 1);
+	/* What was in flight when the first answer came, and nothing after it. */
+	assert_in_range(medium.count[1], 1, opts.qd);
+	assert_int_equal(retried("02/04/0C"), medium.count[1]);
+	assert_true(medium.count[0] > 1000); /* reinstated */
+	assert_true(paths[1].ios >= 100);    /* 0.1 s of 5000 a second went there */
+}
+
 static enum verdict_of_hook one_medium_error(struct node *n, const uint8_t *cdb, uint32_t lba,
 					     uint8_t *data, struct reply *r)
 {
@@ -310,6 +343,12 @@ static void closed_connections_are_survived(void **state)
 	assert_done(3000);
 	assert_true(retried("path lost") >= 15);
 	assert_true(paths[0].losses + paths[1].losses >= 15);
+	/* The same I_T nexus after each reconnect (RFC 7143 4.4.3.1): reservations stay. */
+	for (unsigned i = 0; i < T_NODES; i++) {
+		assert_true(node[i].logins >= 5);
+		assert_int_equal(node[i].isid_changes, 0);
+	}
+	assert_memory_not_equal(node[0].isid, node[1].isid, 6);
 }
 
 static enum verdict_of_hook mute_node_0(struct node *n, const uint8_t *cdb, uint32_t lba,
@@ -329,6 +368,7 @@ static void silent_node_is_noticed_by_nop(void **state)
 	    "--io-timeout", "100");
 	assert_done(3000);
 	assert_int_equal(paths[0].losses, 1);
+	assert_int_equal(node[0].resets, 1); /* so that nothing queued is sent any more */
 	assert_true(report.gap.longest >= 200000000);
 	assert_int_equal(report.gaps, 1);
 }
@@ -460,6 +500,18 @@ static void fenced_write_on_the_medium_is_found(void **state)
 	assert_false(load_report_clean(&report));
 }
 
+/* Whether node 0 still has the connection that fell silent, and nobody has reset it. */
+static bool muted_connection_is_open(void)
+{
+	for (unsigned i = 0; i < T_CONNS; i++) {
+		struct pollfd p = { .fd = node[0].conn[i].fd };
+
+		if (node[0].conn[i].mute && p.fd >= 0 && poll(&p, 1, 0) == 0)
+			return true;
+	}
+	return false;
+}
+
 /*
  * The ghost: node 0 takes a write and falls silent; the write is sent again through node 1 and
  * acknowledged, the same block is written once more; then node 0 executes what it had.
@@ -478,9 +530,10 @@ static enum verdict_of_hook ghost(struct node *n, const uint8_t *cdb, uint32_t l
 		return T_MUTE;
 	}
 	/* Seen through node 1: sent again, then the next generation, then some other block. */
-	if (count[0] >= 70 && (int)lba == count[1])
+	if (count[0] >= 70 && (int)lba == count[1]) {
 		count[2]++;
-	else if (count[2] == 2 && count[3]++ == 0)
+		count[4] += muted_connection_is_open();
+	} else if (count[2] == 2 && count[3]++ == 0)
 		memcpy(n->m->data[count[1]], n->m->copy[count[1]], T_BLOCK);
 	return T_NORMAL;
 }
@@ -491,6 +544,8 @@ static void ghost_write_is_found(void **state)
 	medium.hook = ghost;
 	RUN("--ops", "160", "--mix", "0", "--seq", "--qd", "1", "--verify-at-end",
 	    "--nop-interval", "0.05", "--nop-timeout", "0.2");
+	assert_int_equal(medium.count[2], 2);
+	assert_int_equal(medium.count[4], 0); /* never sent again before the old path is closed */
 	assert_int_equal(report.lost, 1);
 	assert_int_equal(report.finding[0].block, 69 % T_BLOCKS);
 	assert_int_equal(report.finding[0].found_generation, 2);
@@ -583,6 +638,7 @@ int main(void)
 		T(planned_move_has_no_error),
 		T(transition_is_waited_out),
 		T(retriable_answers_are_no_errors),
+		T(failed_path_rests_until_a_check),
 		T(medium_error_is_surfaced),
 		T(conflict_is_an_error),
 		T(expected_conflict_is_counted),

@@ -13,6 +13,7 @@
 #define TESTS_LOAD_TARGET_H
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
@@ -73,6 +74,10 @@ struct node {
 	uint8_t tpg_state[T_NODES]; /* what RTPG of this node says */
 	bool attention;		/* 06/2A/06 is pending */
 	bool refuse;		/* closes new connections at once */
+	unsigned logins;	/* first login requests */
+	uint8_t isid[6];	/* of the last login */
+	unsigned isid_changes;
+	unsigned resets;	/* connections that the initiator reset (RST) */
 	struct conn conn[T_CONNS];
 	pthread_t thread;
 };
@@ -122,7 +127,14 @@ static void t_answer(struct conn *c, const uint8_t *req, uint8_t opcode, uint8_t
 	t_be32(bhs + 32, cmdsn + 100);
 }
 
-static void t_login(struct conn *c, const uint8_t *req)
+static void t_isid(struct node *n, const uint8_t *isid)
+{
+	if (n->logins++ && memcmp(n->isid, isid, sizeof(n->isid)) != 0)
+		n->isid_changes++;
+	memcpy(n->isid, isid, sizeof(n->isid));
+}
+
+static void t_login(struct node *n, struct conn *c, const uint8_t *req)
 {
 	static const char security[] = "TargetPortalGroupTag=1\0AuthMethod=None";
 	static const char operational[] =
@@ -134,6 +146,8 @@ static void t_login(struct conn *c, const uint8_t *req)
 	bool first = (req[1] >> 2 & 3) == 0;
 	uint8_t bhs[48];
 
+	if (first)
+		t_isid(n, req + 8);
 	t_answer(c, req, 0x23, bhs);
 	bhs[1] = req[1];
 	memcpy(bhs + 8, req + 8, 6); /* ISID */
@@ -259,7 +273,9 @@ static void t_pdu(struct node *n, struct conn *c)
 	uint8_t req[48], data[65536], bhs[48];
 	uint32_t len;
 
+	errno = 0;
 	if (!t_recv(c->fd, req, sizeof(req))) {
+		n->resets += errno == ECONNRESET;
 		t_close(c);
 		return;
 	}
@@ -281,7 +297,7 @@ static void t_pdu(struct node *n, struct conn *c)
 		t_command(n, c, req, data);
 		pthread_mutex_unlock(&n->m->lock);
 		break;
-	case 0x03: t_login(c, req); break;
+	case 0x03: t_login(n, c, req); break;
 	case 0x06:
 		t_answer(c, req, 0x26, bhs);
 		t_send(c, bhs, NULL, 0);
