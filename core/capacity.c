@@ -5,6 +5,14 @@
 #include "core/cmd.h"
 #include "core/wire.h"
 
+/* A node that has never seen the medium, and no member that told it, does not know (0). */
+static bool unknown(struct scsi_cmd *cmd, uint64_t blocks)
+{
+	if (!blocks)
+		cmd_sense(cmd, SENSE_LU_BECOMING_READY);
+	return !blocks;
+}
+
 static uint64_t blocks_of(const struct lu *lu)
 {
 	return __atomic_load_n(&lu->blocks, __ATOMIC_RELAXED);
@@ -12,9 +20,11 @@ static uint64_t blocks_of(const struct lu *lu)
 
 void capacity_10(struct scsi_cmd *cmd)
 {
-	uint64_t last = blocks_of(cmd->lu) - 1;
+	uint64_t blocks = blocks_of(cmd->lu), last = blocks - 1;
 	uint8_t data[8];
 
+	if (unknown(cmd, blocks))
+		return;
 	put_be32(data, last > UINT32_MAX ? UINT32_MAX : last); /* FFFFFFFFh: use READ CAPACITY (16) */
 	put_be32(data + 4, cmd->lu->block_size);
 	cmd->alloc_len = sizeof(data); /* this CDB has no allocation length */
@@ -23,9 +33,12 @@ void capacity_10(struct scsi_cmd *cmd)
 
 void capacity_16(struct scsi_cmd *cmd)
 {
+	uint64_t blocks = blocks_of(cmd->lu);
 	uint8_t data[32] = { 0 };
 
-	put_be64(data, blocks_of(cmd->lu) - 1);
+	if (unknown(cmd, blocks))
+		return;
+	put_be64(data, blocks - 1);
 	put_be32(data + 8, cmd->lu->block_size);
 	data[13] = cmd->lu->lb_per_pb_exp & 0x0f;
 	if (cmd->lu->thin)

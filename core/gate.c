@@ -137,7 +137,7 @@ static enum pass gate_range(struct scsi_cmd *cmd)
 
 	if (!lu || !(flags & (ROW_WRITES | ROW_RANGE)))
 		return PASS;
-	if ((flags & ROW_WRITES) && (lu->read_only || cmd->itl->read_only))
+	if ((flags & ROW_WRITES) && (lu->read_only || cmd->itl->read_only || lu_read(lu, mode)->swp))
 		return refuse(cmd, SENSE_WRITE_PROTECTED);
 	if (flags & ROW_RANGE) {
 		uint64_t blocks = __atomic_load_n(&lu->blocks, __ATOMIC_RELAXED);

@@ -123,6 +123,11 @@ static void capacity(void **state)
 	assert_int_equal(f->cmd.buf[14], 0);
 	RUN(f, 8, 0x25, 0, 0, 0, 0, 0, 0, 0, 0, 0);
 	assert_int_equal(get_be32(f->cmd.buf), 0xffffffff);
+	f->lu->blocks = 0; /* not known yet */
+	RUN(f, 8, 0x25, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+	assert_sense(f, SENSE(2, 0x04, 0x01));
+	RUN(f, 32, 0x9e, 0x10, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 32, 0, 0);
+	assert_sense(f, SENSE(2, 0x04, 0x01));
 }
 
 static void lba_status(void **state)

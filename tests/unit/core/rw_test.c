@@ -192,10 +192,14 @@ static void write_protect(void **state)
 	static const uint8_t writers[] = { 0x0a, 0x2a, 0xaa, 0x8a, 0x2e, 0xae, 0x8e, 0x41, 0x93 };
 	uint8_t data[512] = { 1 };
 
-	f->at_lun = 1;
-	for (unsigned i = 0; i < sizeof(writers); i++) {
-		fake_rw(f, writers[i], 0, 0, 1, data, 512);
-		assert_sense(f, SENSE(7, 0x27, 0x00));
+	for (int how = 0; how < 3; how++) { /* mapped read-only, read-only for all, software write protect (SWP) */
+		f->at_lun = how == 0;
+		f->lu->read_only = how == 1;
+		f->mode.swp = how == 2;
+		for (unsigned i = 0; i < sizeof(writers); i++) {
+			fake_rw(f, writers[i], 0, 0, 1, data, 512);
+			assert_sense(f, SENSE(7, 0x27, 0x00));
+		}
 	}
 	assert_int_equal(f->disk.ops[DISK_WRITE], 0);
 	fake_rw(f, 0x28, 0, 0, 1, NULL, 512);
