@@ -318,4 +318,6 @@ void pr_cmd_wire(struct pr_cmd *pc, struct core *core)
 		core->hook[hooks[i].hook].fn = hooks[i].fn;
 		core->hook[hooks[i].hook].arg = pc;
 	}
+	core->lu_reset.fn = pr_cmd_lu_reset;
+	core->lu_reset.arg = pc;
 }

@@ -41,7 +41,7 @@ void pr_cmd_init(struct pr_cmd *pc, struct pr_service *svc, struct proposer *pro
 /* No command may be under way. */
 void pr_cmd_fini(struct pr_cmd *pc);
 
-/* Sets the four hooks. */
+/* Sets the four hooks and core->lu_reset. */
 void pr_cmd_wire(struct pr_cmd *pc, struct core *core);
 
 /* The hooks; arg is the struct pr_cmd. */

@@ -398,7 +398,7 @@ static void reset_and_lost_nexus_are_told_only_when_it_matters(void **state)
 {
 	struct fixture *f = *state;
 
-	pr_cmd_lu_reset(&f->pc, f->lu);
+	f->core.lu_reset.fn(f->core.lu_reset.arg, f->lu);
 	pr_cmd_nexus_lost(&f->pc, &f->nexus[0].id);
 	assert_int_equal(f->log.proposals, 0);
 	spc2(f, 'A', 0x16);
@@ -408,7 +408,7 @@ static void reset_and_lost_nexus_are_told_only_when_it_matters(void **state)
 	log_answer(&f->log);
 	assert_false(pr_service_find(f->svc, "disk0")->spc2_reserved);
 	spc2(f, 'A', 0x16);
-	pr_cmd_lu_reset(&f->pc, f->lu);
+	f->core.lu_reset.fn(f->core.lu_reset.arg, f->lu);
 	log_answer(&f->log);
 	assert_false(pr_service_find(f->svc, "disk0")->spc2_reserved);
 }
