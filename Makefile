@@ -24,7 +24,7 @@ LIBS_alua = -lprotobuf-c
 LIBS_pr-sync = -lprotobuf-c
 LIBS_cluster = -lcpg -lquorum -lcmap -lprotobuf-c -lcrypto -lqb
 LIBS_drivers = -lisal -lcrypto
-LIBS_daemon = -lcyaml -ljansson -lqb -lcrypto
+LIBS_daemon = -lcyaml -lyaml -ljansson -lqb -lcrypto
 # What a program of this room links: its archive and those it may know.
 LINK_core = core
 LINK_alua = alua core
