@@ -74,7 +74,7 @@ struct node {
 	uint8_t tpg_state[T_NODES]; /* what RTPG of this node says */
 	bool attention;		/* 06/2A/06 is pending */
 	bool refuse;		/* closes new connections at once */
-	unsigned logins;	/* first login requests */
+	unsigned logins;	/* login requests; an initiator may begin in either stage */
 	uint8_t isid[6];	/* of the last login */
 	unsigned isid_changes;
 	unsigned resets;	/* connections that the initiator reset (RST) */
@@ -146,8 +146,7 @@ static void t_login(struct node *n, struct conn *c, const uint8_t *req)
 	bool first = (req[1] >> 2 & 3) == 0;
 	uint8_t bhs[48];
 
-	if (first)
-		t_isid(n, req + 8);
+	t_isid(n, req + 8);
 	t_answer(c, req, 0x23, bhs);
 	bhs[1] = req[1];
 	memcpy(bhs + 8, req + 8, 6); /* ISID */
