@@ -87,6 +87,9 @@ void cluster_fencing_confirmed(struct cluster *c, uint32_t node);
 /* The operator's `cluster resolve`: this DIVERGED node forgets its history and takes the cluster's. 0; -EINVAL when it
  * is not diverged. */
 int cluster_discard_own(struct cluster *c);
+/* The operator's decision for a node that waits for a newer state which is lost for good: it goes on with what it has.
+ * 0; -EINVAL when it does not wait. */
+int cluster_keep_own(struct cluster *c);
 
 enum cluster_state cluster_state(const struct cluster *c);
 const char *cluster_why(const struct cluster *c); /* the sentence given with the state */
