@@ -100,8 +100,9 @@ static bool registers(const struct pr_msg *m)
 
 static void complete_failed(struct pending *p)
 {
-	log_error("logical unit %s: the reservation command of %s could not be made durable on every member; "
-		  "nothing was changed. Look for the store's error on each node",
+	log_error("logical unit %s: the reservation command of %s was refused by the log or could not be made durable "
+		  "on every member; nothing was changed. Look for the reason in this node's log, and for the store's "
+		  "errors on each node",
 		  p->msg.lu, p->msg.nexus.port);
 	cmd_sense(p->cmd, registers(&p->msg) ? SENSE_INSUFFICIENT_REGISTRATION :
 					       SENSE_INSUFFICIENT_RESOURCES);

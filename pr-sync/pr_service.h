@@ -20,7 +20,7 @@
 #include "core/service.h"
 #include "pr-sync/pr.h"
 
-#define PR_SERVICE_ID 2 /* on the wire */
+#define PR_SERVICE_ID 1 /* on the wire */
 
 struct pr_lu {
 	char name[LU_NAME_MAX + 1];
