@@ -23,6 +23,7 @@
 #define SESSIONS_MAX 256
 #define QUEUE_DEPTH_MAX 1024
 #define BLOCK_MAX (16u << 20)
+#define DIGESTS 2048
 
 struct settings {
 	char host[256];
@@ -86,7 +87,7 @@ struct bench {
 	uint64_t random;
 	struct {
 		uint32_t offset, len, value;
-	} digest; /* of the last data segment: payload never changes, so neither does it */
+	} digest[DIGESTS]; /* of data segments: payload never changes, so neither do they */
 	/* of PHASE_MEASURE */
 	struct histogram latency;
 	uint64_t errors, syscalls, started, ended, stolen;

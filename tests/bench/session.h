@@ -33,14 +33,17 @@ static struct out_pdu *out_new(struct session *s, uint8_t opcode, uint8_t flags)
 	return p;
 }
 
+/* Segments begin at multiples of what the target takes in one, 512 bytes at the least. */
 static uint32_t payload_digest(struct bench *b, uint32_t offset, uint32_t len)
 {
-	if (b->digest.offset != offset || b->digest.len != len) {
-		b->digest.offset = offset;
-		b->digest.len = len;
-		b->digest.value = wire_digest(b->payload + offset, len);
+	typeof(b->digest[0]) *known = &b->digest[offset / 512 % DIGESTS];
+
+	if (known->offset != offset || known->len != len) {
+		known->offset = offset;
+		known->len = len;
+		known->value = wire_digest(b->payload + offset, len);
 	}
-	return b->digest.value;
+	return known->value;
 }
 
 /* The header is complete: adds data, padding and digests. */
