@@ -94,8 +94,6 @@ static const char *fault(const struct iscsi_task *t, const uint8_t *bhs, uint32_
 		return "more data than was asked for";
 	if (get_be32(bhs + BHS_TTT) != t->ttt)
 		return "wrong Target Transfer Tag";
-	if (get_be32(bhs + DATA_SN) != t->data_sn)
-		return "DataSN out of sequence";
 	if (get_be32(bhs + DATA_OFFSET) != t->next)
 		return "Buffer Offset out of order";
 	if (end > t->burst_end || end < t->next)
@@ -105,6 +103,22 @@ static const char *fault(const struct iscsi_task *t, const uint8_t *bhs, uint32_
 	if (final && t->r2t_open && end != t->burst_end)
 		return "F bit before the end of the burst";
 	return NULL;
+}
+
+/* 7.8, 7.7: a gap in DataSN means that a PDU was lost. Without recovery (error recovery level 0) the task ends, when all
+ * of its data has come, as 11.4.7.2 says: ABORTED COMMAND, PROTOCOL SERVICE CRC ERROR. */
+static void check_data_sn(struct iscsi_task *t, uint32_t sn)
+{
+	struct sense_detail d = { .field = -1, .bit = -1 };
+
+	if (sn == t->data_sn || t->refused)
+		return;
+	log_warning("iscsi: %s (%s): SCSI Data-Out with DataSN %u while %u is expected; the command fails",
+		    t->conn->peer, t->conn->nexus.initiator, sn, t->data_sn);
+	t->refused = true;
+	t->want = 0;
+	t->cmd.status = STATUS_CHECK_CONDITION;
+	t->cmd.sense_len = sense_build(t->cmd.sense, SENSE(KEY_ABORTED_COMMAND, 0x47, 0x05), false, &d);
 }
 
 void data_out_begin(struct iscsi_conn *c)
@@ -118,13 +132,13 @@ void data_out_begin(struct iscsi_conn *c)
 	why = fault(t, rx->hdr, rx->data_len);
 	if (why) {
 		pdu_reject_close(c, REJECT_PROTOCOL,
-				 "SCSI Data-Out: %s (TTT %08xh, DataSN %u, offset %u, length %u; expected TTT %08xh, "
-				 "DataSN %u, offset %u, burst end %u)",
-				 why, get_be32(rx->hdr + BHS_TTT), get_be32(rx->hdr + DATA_SN),
-				 get_be32(rx->hdr + DATA_OFFSET), rx->data_len, t->ttt, t->data_sn, t->next,
-				 t->burst_end);
+				 "SCSI Data-Out: %s (TTT %08xh, offset %u, length %u; expected TTT %08xh, offset %u, "
+				 "burst end %u)",
+				 why, get_be32(rx->hdr + BHS_TTT), get_be32(rx->hdr + DATA_OFFSET), rx->data_len,
+				 t->ttt, t->next, t->burst_end);
 		return;
 	}
+	check_data_sn(t, get_be32(rx->hdr + DATA_SN));
 	rx->task = t;
 	if (t->next < t->want) {
 		rx->dst = t->cmd.buf + t->next;
