@@ -116,10 +116,9 @@ class Lab:
             self.run("resume", node, check=False)
             self.run("start", node) if not self.powered(node) else None
         self.run("wait", 60)
-        self.crm("resource", "clear", CLONE)
-        for node in self.nodes:
-            self.crm("node", "online", node)
-        self.crm("resource", "cleanup", CLONE)
+        self.exec(self.nodes[0], "sh", "-c", f"crm_resource --clear --resource {CLONE}; "
+                  + "".join(f"crm_standby --node {n} --delete; " for n in self.nodes)
+                  + "crm_resource --cleanup")
         self.settle()
 
     def powered(self, node):

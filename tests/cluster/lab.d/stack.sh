@@ -109,15 +109,27 @@ stack_online() {
 		done
 	done
 }
-stack_wait() {
-	local n
-	poll "$1" stack_online || return 1
+# The designated controller has nothing under way, and the scheduler would start nothing: what
+# crm_resource --wait tells, without its steps of two seconds.
+stack_idle() {
+	local n dc
 	for n in $NODES; do
 		node_alive "$n" || continue
-		node_run "$n" crm_resource --wait --timeout="$1" >/dev/null
+		dc=$(node_run "$n" crmadmin -D 2>/dev/null | sed -n 's/.*: //p')
+		[ -n "$dc" ] && node_alive "$dc" || return 1
+		node_run "$n" crm_simulate -LS 2>/dev/null |
+			sed -n '/^Transition Summary:/,/^Executing Cluster Transition:/p' | grep -q '^  \*' && return 1
+		node_run "$n" crmadmin -S "$dc" 2>/dev/null | grep -q S_IDLE
 		return
 	done
 	return 1
+}
+stack_wait() {
+	local end=$(($(date +%s) + $1))
+	until stack_online && stack_idle; do
+		[ "$(date +%s)" -lt $end ] || return 1
+		sleep 0.1
+	done
 }
 
 # One fence device per victim, never run by the victim.
