@@ -49,6 +49,7 @@ struct daemon {
 	struct ownership *ownership; /* [ngroups], in the configuration's order */
 	uint64_t started; /* CLOCK_MONOTONIC seconds */
 	bool standalone;	/* groups are promoted here as soon as they can be */
+	bool promoted;		/* … which was tried */
 	bool stopping;
 	uint32_t releasing;	/* groups still to be released at the end */
 	int exit_code;

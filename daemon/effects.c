@@ -352,8 +352,12 @@ bool effects_harmless(void *arg, uint32_t node)
 /* Without a cluster manager nobody else says who owns what. */
 static void promoted(void *arg, bool ok, const char *message)
 {
-	if (!ok)
-		log_error("group %s: %s", ((struct ownership *)arg)->group, message);
+	struct ownership *o = arg;
+
+	if (ok || o->d->stopping)
+		return;
+	o->d->exit_code = 1;
+	daemon_shutdown(o->d, message);
 }
 
 static void promote_all(struct daemon *d)
@@ -367,7 +371,6 @@ void effects_state_changed(void *arg, enum cluster_state s, const char *why)
 	struct daemon *d = arg;
 	struct job *j;
 
-	log_notice("cluster: %s: %s", cluster_state_name(s), why);
 	if (!d->cluster) /* while it starts: the first gates refuse anyway */
 		return;
 	j = republish(d, false);
@@ -379,8 +382,10 @@ void effects_state_changed(void *arg, enum cluster_state s, const char *why)
 		abort();
 	job_start(j);
 	reconcile_all(d);
-	if (s == CLUSTER_SERVING && d->standalone)
+	if (s == CLUSTER_SERVING && d->standalone && !d->promoted) {
+		d->promoted = true;
 		promote_all(d);
+	}
 	if (s == CLUSTER_FAILED) {
 		d->exit_code = 1;
 		daemon_shutdown(d, why);
