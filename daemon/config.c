@@ -156,7 +156,7 @@ static int read_file(const char *file, char **text, size_t *len, struct config_e
 failed:
 	rc = -errno;
 	snprintf(err->text, sizeof(err->text), "%s: the configuration can't be read: %s; name another file with -c, or "
-		 "start from the example sandem.yaml", file, rc == -EISDIR ? "Not a regular file" : strerror(-rc));
+		 "start from the example sandem.yaml.example", file, rc == -EISDIR ? "Not a regular file" : strerror(-rc));
 out:
 	if (fd >= 0)
 		close(fd);

@@ -361,7 +361,7 @@ static int check_document(struct walk *k)
 	int rc;
 
 	if (!n)
-		return set_error(k->err, k->w->file, 0, "", "is empty; start from the example configs/sandem.yaml");
+		return set_error(k->err, k->w->file, 0, "", "is empty; start from the example sandem.yaml.example");
 	k->seen = calloc(n, sizeof(*k->seen));
 	if (!k->seen)
 		return config_no_memory(k->err);

@@ -339,7 +339,7 @@ struct call {
 	char socket[sizeof(((struct sockaddr_un *)0)->sun_path)];
 };
 
-__attribute__((format(printf, 2, 3))) static int fail(int code, const char *fmt, ...)
+__attribute__((format(printf, 2, 3))) static int complain(int code, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -364,7 +364,7 @@ static int64_t now_ms(void)
 
 static int timed_out(const struct call *c)
 {
-	return fail(EXIT_TIMEOUT, "%s: sandemd has not answered \"%s\" within %d s; it may still carry it out: look at "
+	return complain(EXIT_TIMEOUT, "%s: sandemd has not answered \"%s\" within %d s; it may still carry it out: look at "
 		    "`sandemctl status`, or wait longer with --timeout", c->socket, c->verb->name, c->timeout);
 }
 
@@ -383,7 +383,7 @@ static int unreachable(const struct call *c, int error)
 
 	if (error == EACCES || error == EPERM)
 		next = "run sandemctl as root";
-	return fail(EXIT_UNREACHABLE, "%s: sandemd can't be reached: %s; %s", c->socket, strerror(error), next);
+	return complain(EXIT_UNREACHABLE, "%s: sandemd can't be reached: %s; %s", c->socket, strerror(error), next);
 }
 
 static int reach(struct call *c, int *fd)
@@ -392,7 +392,7 @@ static int reach(struct call *c, int *fd)
 	int error;
 
 	if (snprintf(c->socket, sizeof(c->socket), "%s/control.sock", c->run_dir) >= (int)sizeof(c->socket))
-		return fail(EXIT_USAGE, "--run-dir %s: the name is too long for a socket in it", c->run_dir);
+		return complain(EXIT_USAGE, "--run-dir %s: the name is too long for a socket in it", c->run_dir);
 	memcpy(a.sun_path, c->socket, sizeof(a.sun_path));
 	*fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	while (*fd >= 0 && connect(*fd, (struct sockaddr *)&a, sizeof(a)) < 0) {
@@ -441,7 +441,7 @@ static int receive(const struct call *c, int fd, char **line)
 		}
 		if (n <= 0) {
 			free(buf);
-			return line ? fail(EXIT_UNREACHABLE, "%s: sandemd ended the connection before it answered \"%s\"; look "
+			return line ? complain(EXIT_UNREACHABLE, "%s: sandemd ended the connection before it answered \"%s\"; look "
 					   "at its log", c->socket, c->verb->name) : EXIT_OK;
 		}
 		if (!line)
@@ -455,7 +455,7 @@ static int receive(const struct call *c, int fd, char **line)
 		if (cap - len < 4096)
 			buf = realloc(buf, cap *= 2);
 	}
-	return fail(EXIT_REFUSED, "out of memory for the answer");
+	return complain(EXIT_REFUSED, "out of memory for the answer");
 }
 
 /* ---- one call ---- */
@@ -472,7 +472,7 @@ static int error_exit(const json_t *error)
 	for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++)
 		if (!strcmp(codes[i].code, code))
 			rc = codes[i].exit;
-	return fail(rc, "%s", text_of(error, "message"));
+	return complain(rc, "%s", text_of(error, "message"));
 }
 
 static int show(const struct call *c, const json_t *answer)
@@ -482,7 +482,7 @@ static int show(const struct call *c, const json_t *answer)
 	if (json_is_false(json_object_get(answer, "ok")))
 		return error_exit(json_object_get(answer, "error"));
 	if (!json_is_true(json_object_get(answer, "ok")) || !json_is_object(result))
-		return fail(EXIT_REFUSED, "%s: what answers there does not speak sandemd's protocol; do both have the same "
+		return complain(EXIT_REFUSED, "%s: what answers there does not speak sandemd's protocol; do both have the same "
 			    "version?", c->socket);
 	if (c->json) {
 		json_dumpf(result, stdout, JSON_INDENT(2));
@@ -490,7 +490,7 @@ static int show(const struct call *c, const json_t *answer)
 	} else {
 		c->verb->print(result);
 	}
-	return fflush(stdout) == 0 ? EXIT_OK : fail(EXIT_REFUSED, "standard output: %s", strerror(errno));
+	return fflush(stdout) == 0 ? EXIT_OK : complain(EXIT_REFUSED, "standard output: %s", strerror(errno));
 }
 
 static char *request_line(const struct call *c)
@@ -498,8 +498,10 @@ static char *request_line(const struct call *c)
 	json_t *args = json_object(), *request;
 	char *text, *line = NULL;
 
-	if (c->verb->arg)
-		json_object_set_new(args, c->verb->arg, json_string(c->arg));
+	if (c->verb->arg && json_object_set_new(args, c->verb->arg, json_string(c->arg)) < 0) {
+		json_decref(args); /* not UTF-8 */
+		return NULL;
+	}
 	request = json_pack("{s:s, s:o}", "verb", c->verb->name, "args", args);
 	text = request ? json_dumps(request, JSON_COMPACT) : NULL;
 	if (!text || asprintf(&line, "%s\n", text) < 0)
@@ -516,7 +518,7 @@ static int call(struct call *c)
 	int fd = -1, rc;
 
 	if (!line)
-		return fail(EXIT_USAGE, "%s: the argument can't be sent; it must be UTF-8 text", c->verb->name);
+		return complain(EXIT_USAGE, "%s: the argument can't be sent; it must be UTF-8 text", c->verb->name);
 	rc = reach(c, &fd);
 	if (rc == EXIT_OK)
 		rc = send_all(c, fd, line, strlen(line));
@@ -577,15 +579,15 @@ static int parse_verb(struct call *c, int n, char **word)
 	int used;
 
 	if (n == 0)
-		return fail(EXIT_USAGE, "the verb is missing; e.g. `sandemctl status`, see --help");
+		return complain(EXIT_USAGE, "the verb is missing; e.g. `sandemctl status`, see --help");
 	c->verb = find_verb(n, word, &used);
 	if (!c->verb)
-		return fail(EXIT_USAGE, "\"%s%s%s\" is not a verb; see --help", word[0], n > 1 ? " " : "", n > 1 ? word[1] : "");
+		return complain(EXIT_USAGE, "\"%s%s%s\" is not a verb; see --help", word[0], n > 1 ? " " : "", n > 1 ? word[1] : "");
 	if (c->verb->arg && n == used)
-		return fail(EXIT_USAGE, "%s: the name of the %s is missing; see `sandemctl %s list`", c->verb->name,
+		return complain(EXIT_USAGE, "%s: the name of the %s is missing; see `sandemctl %s list`", c->verb->name,
 			    strcmp(c->verb->arg, "lun") ? "group" : "LUN", strcmp(c->verb->arg, "lun") ? "group" : "lun");
 	if (n > used + !!c->verb->arg)
-		return fail(EXIT_USAGE, "%s: \"%s\" is too much; see --help", c->verb->name, word[used + !!c->verb->arg]);
+		return complain(EXIT_USAGE, "%s: \"%s\" is too much; see --help", c->verb->name, word[used + !!c->verb->arg]);
 	c->arg = c->verb->arg ? word[used] : NULL;
 	return EXIT_OK;
 }
@@ -596,7 +598,7 @@ static int take_timeout(struct call *c, const char *text)
 	long v = strtol(text, &end, 10);
 
 	if (*end || end == text || v < 1 || v > TIMEOUT_MAX)
-		return fail(EXIT_USAGE, "--timeout: \"%s\" is not a number of seconds; use 1 to %d", text, TIMEOUT_MAX);
+		return complain(EXIT_USAGE, "--timeout: \"%s\" is not a number of seconds; use 1 to %d", text, TIMEOUT_MAX);
 	c->timeout = v;
 	return EXIT_OK;
 }
@@ -619,8 +621,8 @@ int main(int argc, char **argv)
 		case 't': rc = take_timeout(&c, optarg); break;
 		case 'h': help(); return EXIT_OK;
 		case 'v': printf("sandemctl 0.1.0\n"); return EXIT_OK;
-		case ':': rc = fail(EXIT_USAGE, "%s: its value is missing; see --help", argv[optind - 1]); break;
-		default: rc = fail(EXIT_USAGE, "%s: not an option; see --help", argv[optind - 1]);
+		case ':': rc = complain(EXIT_USAGE, "%s: its value is missing; see --help", argv[optind - 1]); break;
+		default: rc = complain(EXIT_USAGE, "%s: not an option; see --help", argv[optind - 1]);
 		}
 	}
 	if (rc == EXIT_OK)
