@@ -5,11 +5,14 @@
 #include <netdb.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "drivers/iscsi/conn.h"
 
 #define ACCEPT_RETRY_NS 1000000000ull
+#define BIND_WAIT_MS 3000
+#define BIND_POLL_MS 20
 
 void sockaddr_text(const struct sockaddr_storage *ss, char out[64])
 {
@@ -45,6 +48,19 @@ static int bind_failed(struct listener *l, int err, char *msg, size_t len)
 	return -err;
 }
 
+/* The kernel takes a moment to end what a killed daemon had under way in its io_uring, listening included. */
+static int bind_patiently(int fd, const struct sockaddr *addr, socklen_t len)
+{
+	struct timespec poll = { .tv_nsec = BIND_POLL_MS * 1000000 };
+
+	for (int waited = 0; bind(fd, addr, len) < 0; waited += BIND_POLL_MS) {
+		if (errno != EADDRINUSE || waited >= BIND_WAIT_MS)
+			return -1;
+		nanosleep(&poll, NULL);
+	}
+	return 0;
+}
+
 int portal_bind(struct listener *l, char *err, size_t errlen)
 {
 	struct addrinfo hints = { .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV | AI_PASSIVE,
@@ -61,7 +77,7 @@ int portal_bind(struct listener *l, char *err, size_t errlen)
 	l->fd = socket(ai->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (l->fd < 0 || setsockopt(l->fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) ||
 	    (ai->ai_family == AF_INET6 && setsockopt(l->fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one))) ||
-	    bind(l->fd, ai->ai_addr, ai->ai_addrlen) || listen(l->fd, SOMAXCONN))
+	    bind_patiently(l->fd, ai->ai_addr, ai->ai_addrlen) || listen(l->fd, SOMAXCONN))
 		rc = bind_failed(l, errno, err, errlen);
 	freeaddrinfo(ai);
 	return rc;
