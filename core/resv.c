@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The reservation check as a printed matrix (SPC-4 5.13.1, SBC-3 4.17, SPC-2 5.5.1): the row is the
- * reservation that is established, the column the class of the command; the entry says whom it shuts out.
+ * reservation that is established, the column the class of the command; the entry says whom it
+ * shuts out.
  */
 #include "core/resv.h"
 
@@ -26,8 +27,9 @@ enum row {
 
 #define NCLASSES (RESV_ALLOW_NOT_SPC2 + 1)
 
-/* PERSISTENT RESERVE OUT under a persistent reservation and RESERVE/RELEASE are judged in the order of the log, where
- * the reservation is made (pr-sync), not here: what this node knows may be older than the command. */
+/* PERSISTENT RESERVE OUT under a persistent reservation and RESERVE/RELEASE are judged in the order
+ * of the log, where the reservation is made (pr-sync), not here: what this node knows may be older
+ * than the command. */
 static const uint8_t matrix[NROWS][NCLASSES] = {
 	[ROW_NOT_RESERVED] = { NOBODY },
 	[ROW_WRITE_EXCLUSIVE] = { [RESV_WRITE] = NON_HOLDER },

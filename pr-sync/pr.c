@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- predicates --------------------------------------------------------------------------------- */
+/* ---- predicates ------------------------------------------------------------------------------ */
 
 /* Where id is, or would be, in pr->reg. */
 static uint32_t position(const struct pr *pr, const struct nexus_id *id, bool *found)
@@ -81,7 +81,7 @@ static bool is_done_already(const struct pr *pr, const struct pr_op *op)
 	return false;
 }
 
-/* ---- mutators ------------------------------------------------------------------------------------- */
+/* ---- mutators -------------------------------------------------------------------------------- */
 
 void pr_init(struct pr *pr)
 {
@@ -180,8 +180,8 @@ static bool removal_hits(const struct removal *rm, const struct pr_registrant *r
 	       (!rm->only || nexus_id_eq(rm->only, &r->id));
 }
 
-/* Returns whether the reservation holder was among them. A reservation that has no registrant left is released
- * (SPC-4 5.13.11.2, all registrants). */
+/* Returns whether the reservation holder was among them. A reservation that has no registrant left
+ * is released (SPC-4 5.13.11.2, all registrants). */
 static bool remove_registrants(struct pr *pr, const struct removal *rm)
 {
 	uint32_t kept = 0;
@@ -205,7 +205,7 @@ static bool remove_registrants(struct pr *pr, const struct removal *rm)
 	return holder;
 }
 
-/* ---- outcomes --------------------------------------------------------------------------------------- */
+/* ---- outcomes -------------------------------------------------------------------------------- */
 
 static int conflict(struct pr_outcome *out)
 {
@@ -241,9 +241,10 @@ void pr_outcome_fini(struct pr_outcome *out)
 	*out = (struct pr_outcome){ 0 };
 }
 
-/* ---- registering (SPC-4 5.13.7) ----------------------------------------------------------------------- */
+/* ---- registering (SPC-4 5.13.7) -------------------------------------------------------------- */
 
-/* The I_T nexuses of one registration: its initiator ports × its target ports. Number 0 is the nexus itself. */
+/* The I_T nexuses of one registration: its initiator ports × its target ports. Number 0 is the
+ * nexus itself. */
 struct nexus_set {
 	const struct pr_op *op;
 	uint32_t nports, nrtpi;
@@ -328,8 +329,9 @@ static bool set_key(struct pr *pr, struct spares *spares, const struct nexus_id 
 	return true;
 }
 
-/* Through the other target ports (ALL_TG_PT) the initiator port's own key is replaced; an initiator port that others named
- * (SPEC_I_PT) keeps the key that it has (SPC-4 table 69: "each specified unregistered I_T nexus"). */
+/* Through the other target ports (ALL_TG_PT) the initiator port's own key is replaced; an initiator
+ * port that others named (SPEC_I_PT) keeps the key that it has (SPC-4 table 69: "each specified
+ * unregistered I_T nexus"). */
 static int register_set(struct pr *pr, const struct pr_op *op, struct pr_outcome *out)
 {
 	struct nexus_set set = nexus_set_of(op);
@@ -351,8 +353,8 @@ static int register_set(struct pr *pr, const struct pr_op *op, struct pr_outcome
 	return 0;
 }
 
-/* SPC-4 5.13.11.3. With ALL_TG_PT as if asked for through each target port, so that a registration under another key
- * stays. */
+/* SPC-4 5.13.11.3. With ALL_TG_PT as if asked for through each target port, so that a registration
+ * under another key stays. */
 static int unregister(struct pr *pr, const struct pr_op *op, struct pr_outcome *out)
 {
 	struct removal rm = { .key = op->key };
@@ -391,7 +393,7 @@ static int do_register(struct pr *pr, const struct pr_op *op, struct pr_registra
 	return 0; /* "Do nothing" */
 }
 
-/* ---- reserving and releasing (5.13.9, 5.13.11.2) ----------------------------------------------------------- */
+/* ---- reserving and releasing (5.13.9, 5.13.11.2) --------------------------------------------- */
 
 static int do_reserve(struct pr *pr, const struct pr_op *op, struct pr_registrant *self,
 		      struct pr_outcome *out)
@@ -426,7 +428,7 @@ static int do_release(struct pr *pr, const struct pr_op *op, struct pr_registran
 	return 0;
 }
 
-/* ---- clearing and preempting (5.13.11.4 - 5.13.11.6) ----------------------------------------------------------- */
+/* ---- clearing and preempting (5.13.11.4 - 5.13.11.6) ----------------------------------------- */
 
 static int do_clear(struct pr *pr, const struct pr_op *op, struct pr_registrant *self,
 		    struct pr_outcome *out)
@@ -463,7 +465,8 @@ static int preempt_reservation(struct pr *pr, const struct pr_op *op, struct pr_
 	return 0;
 }
 
-/* 5.13.11.4.4: scope and type are ignored; the preempting nexus goes too when the key is its own. */
+/* 5.13.11.4.4: scope and type are ignored; the preempting nexus goes too when the key is its
+ * own. */
 static int preempt_registrations(struct pr *pr, const struct pr_op *op, struct pr_registrant *self,
 				 struct pr_outcome *out)
 {
@@ -481,10 +484,10 @@ static int preempt_registrations(struct pr *pr, const struct pr_op *op, struct p
 static int do_preempt(struct pr *pr, const struct pr_op *op, struct pr_registrant *self,
 		      struct pr_outcome *out)
 {
-	bool takes = pr_type_all_registrants(pr->type) ? !op->sa_key :
-							 pr->holder && pr->holder->key == op->sa_key;
+	bool takes, all = pr_type_all_registrants(pr->type);
 	int err;
 
+	takes = all ? !op->sa_key : pr->holder && pr->holder->key == op->sa_key;
 	if (!op->sa_key && !takes)
 		return refuse(out, SENSE_INVALID_FIELD_IN_PARAM, 8);
 	err = takes ? preempt_reservation(pr, op, self, out) :
@@ -498,7 +501,7 @@ static int do_preempt(struct pr *pr, const struct pr_op *op, struct pr_registran
 	return 0;
 }
 
-/* ---- register and move (5.13.8) ----------------------------------------------------------------------------------- */
+/* ---- register and move (5.13.8) -------------------------------------------------------------- */
 
 static int move_refused(const struct pr *pr, const struct pr_op *op,
 			const struct pr_registrant *self, struct pr_outcome *out)
@@ -538,10 +541,11 @@ static int do_move(struct pr *pr, const struct pr_op *op, struct pr_registrant *
 	return 0;
 }
 
-/* ---- entry --------------------------------------------------------------------------------------------------------- */
+/* ---- entry ----------------------------------------------------------------------------------- */
 
 static const struct action {
-	bool registrants_only; /* conflict unless registered with this key (SPC-4 table 67, 5.13.11.1) */
+	/* conflict unless registered with this key (SPC-4 table 67, 5.13.11.1) */
+	bool registrants_only;
 	int (*perform)(struct pr *pr, const struct pr_op *op, struct pr_registrant *self,
 		       struct pr_outcome *out);
 } actions[PR_ACTIONS] = {

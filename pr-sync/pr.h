@@ -6,10 +6,11 @@
  *        ├─ reservation: type, holder (one registrant; none where every registrant holds it)
  *        └─ PRGENERATION, APTPL
  *
- *   pr_apply(pr, op) ─▶ outcome: status, whom to tell (unit attentions), whom to shut out, whose tasks to abort
+ *   pr_apply(pr, op) ─▶ outcome: status, unit attentions, whom to shut out, whose tasks to abort
  *
- * No clock, no I/O, no randomness: the same operations in the same order give the same state on every member. Everything
- * runs on the control thread. An operation allocates first and changes afterwards, so that it is done or not done.
+ * No clock, no I/O, no randomness: the same operations in the same order give the same state on
+ * every member. Everything runs on the control thread. An operation allocates first and changes
+ * afterwards, so that it is done or not done.
  */
 #ifndef SANDEM_PR_SYNC_PR_H
 #define SANDEM_PR_SYNC_PR_H
@@ -49,7 +50,8 @@ struct pr {
 	uint32_t n, cap;
 	struct pr_registrant **reg; /* sorted by nexus_id_cmp; owned */
 	enum pr_type type;	    /* PR_NONE: not reserved */
-	struct pr_registrant *holder; /* one of reg; NULL when not reserved and for all registrants types */
+	/* one of reg; NULL when not reserved and for all registrants types */
+	struct pr_registrant *holder;
 	uint32_t generation;	    /* PRGENERATION, SPC-4 6.15.2 */
 	bool aptpl;		    /* of the last successful registration */
 };
@@ -68,8 +70,8 @@ struct pr_op {
 	const uint32_t *rtpi;  /* relative target port identifiers; not owned */
 	bool unreg;	       /* REGISTER AND MOVE */
 	struct nexus_id move_to;
-	/* The initiator could not be told how its last, identical command ended: where the state is already what this one
-	 * asks for, GOOD takes the place of RESERVATION CONFLICT. */
+	/* The initiator could not be told how its last, identical command ended: where the state is
+	 * already what this one asks for, GOOD takes the place of RESERVATION CONFLICT. */
 	bool repeated;
 };
 
@@ -84,14 +86,16 @@ struct pr_ua {
 struct pr_outcome {
 	uint8_t status; /* enum scsi_status: GOOD, RESERVATION CONFLICT, CHECK CONDITION */
 	sense_t sense;	/* with CHECK CONDITION */
-	uint16_t field; /* byte of the CDB (INVALID FIELD IN CDB) or parameter list; or PR_NO_FIELD */
+	uint16_t field; /* byte of CDB or parameter list, as sense says; or PR_NO_FIELD */
 	bool changed;	/* anything at all */
 	bool view_changed; /* registrants or reservation: publish */
 	bool excludes;	/* somebody may do less than before: drain before the answer */
 	bool persist;	/* what is on stable storage has to follow */
 	struct pr_ua preempted;	/* RESERVATIONS PREEMPTED or REGISTRATIONS PREEMPTED */
 	struct pr_ua released;	/* RESERVATIONS RELEASED */
-	bool abort;	/* PREEMPT AND ABORT: end the tasks of the nexuses in preempted (5.13.11.5) */
+	/* PREEMPT AND ABORT: end the tasks of the nexuses in preempted (5.13.11.5). The preempting
+	 * nexus is never among them: its own commands go on, also where it names its own key. */
+	bool abort;
 };
 
 void pr_init(struct pr *pr);

@@ -25,7 +25,7 @@ struct pending {
 	struct wbuf bytes; /* as proposed, but never marked as repeated */
 };
 
-/* ---- remembering what is unknown ------------------------------------------------------------------------- */
+/* ---- remembering what is unknown ------------------------------------------------------------- */
 
 static void forget(struct pr_cmd *pc, struct remembered *r)
 {
@@ -77,7 +77,7 @@ static void answered(struct pr_cmd *pc, const struct pr_msg *m)
 	}
 }
 
-/* ---- answers ------------------------------------------------------------------------------------------------ */
+/* ---- answers --------------------------------------------------------------------------------- */
 
 static void complete_result(struct scsi_cmd *cmd, const struct pr_result *r)
 {
@@ -100,9 +100,9 @@ static bool registers(const struct pr_msg *m)
 
 static void complete_failed(struct pending *p)
 {
-	log_error("logical unit %s: the reservation command of %s was refused by the log or could not be made durable "
-		  "on every member; nothing was changed. Look for the reason in this node's log, and for the store's "
-		  "errors on each node",
+	log_error("logical unit %s: the reservation command of %s was refused by the log or could "
+		  "not be made durable on every member; nothing was changed. Look for the reason in "
+		  "this node's log, and for the store's errors on each node",
 		  p->msg.lu, p->msg.nexus.port);
 	cmd_sense(p->cmd, registers(&p->msg) ? SENSE_INSUFFICIENT_REGISTRATION :
 					       SENSE_INSUFFICIENT_RESOURCES);
@@ -143,7 +143,7 @@ static void proposed(void *cookie, enum propose_status status, const void *resul
 	pending_free(p);
 }
 
-/* ---- proposing -------------------------------------------------------------------------------------------------- */
+/* ---- proposing ------------------------------------------------------------------------------- */
 
 /* The same message, marked where it repeats one whose outcome is unknown. */
 static void pending_propose(struct pending *p, struct pr_msg *m)
@@ -214,7 +214,7 @@ void pr_cmd_release(void *arg, struct scsi_cmd *cmd)
 	propose(arg, cmd, &m);
 }
 
-/* ---- PERSISTENT RESERVE IN ------------------------------------------------------------------------------------------ */
+/* ---- PERSISTENT RESERVE IN ------------------------------------------------------------------- */
 
 static void reply(const struct pr *pr, struct scsi_cmd *cmd)
 {
@@ -244,10 +244,10 @@ void pr_cmd_in(void *arg, struct scsi_cmd *cmd)
 		reply(lu ? &lu->pr : &fresh, cmd);
 }
 
-/* ---- what ends SPC-2 reservations -------------------------------------------------------------------------------------- */
+/* ---- what ends SPC-2 reservations ------------------------------------------------------------ */
 
-/* Nobody waits for these. Without the log this node admits no media access anyhow (P4), and what a lost member has not told
- * of is told by those that remain. */
+/* Nobody waits for these. Without the log this node admits no media access anyhow (P4), and what a
+ * lost member has not told of is told by those that remain. */
 static void nobody_waits(void *cookie, enum propose_status status, const void *result, size_t len)
 {
 	(void)cookie;
@@ -261,7 +261,8 @@ static void nobody_waits(void *cookie, enum propose_status status, const void *r
 static void propose_alone(struct pr_cmd *pc, struct wbuf *b)
 {
 	if (!b->err)
-		pc->proposer->propose(pc->proposer, PR_SERVICE_ID, b->data, b->len, nobody_waits, pc);
+		pc->proposer->propose(pc->proposer, PR_SERVICE_ID, b->data, b->len, nobody_waits,
+				      pc);
 	wbuf_fini(b);
 }
 
@@ -287,7 +288,7 @@ void pr_cmd_nexus_lost(struct pr_cmd *pc, const struct nexus_id *nexus)
 	propose_alone(pc, &b);
 }
 
-/* ---- wiring ------------------------------------------------------------------------------------------------------------- */
+/* ---- wiring ---------------------------------------------------------------------------------- */
 
 void pr_cmd_init(struct pr_cmd *pc, struct pr_service *svc, struct proposer *proposer)
 {

@@ -2,16 +2,18 @@
 /*
  * PERSISTENT RESERVE IN and OUT, RESERVE, RELEASE: the command layer, on the control thread.
  *
- *   core hook ─▶ pr_cmd_out(): CDB + list → message ─▶ proposer (log) ─▶ answered: status from the result ─▶ reactor
+ *   core hook ─▶ pr_cmd_out(): CDB + list → message ─▶ proposer (log) ─▶ status ─▶ reactor
  *   core hook ─▶ pr_cmd_in():  replicated state → parameter data, in every port state
  *
  * What a command is told when the log can't take it or can't tell (P1):
  *   PROPOSE_NOT_SERVING  02/04/0C: nothing has happened, the initiator goes to another path
- *   PROPOSE_FAILED       05/55/04 for registrations, else 05/55/03: no stable storage, nothing has changed
- *   PROPOSE_UNKNOWN      0B/00/00: it may have happened; the initiator repeats it. The command is remembered, and its
- *                        exact repetition on the same I_T nexus is proposed as such: where the state is already what it
- *                        asks for it gets GOOD, not the RESERVATION CONFLICT that a REGISTER or CLEAR that has
- *                        succeeded would meet the second time (struct pr_op, repeated).
+ *   PROPOSE_FAILED       05/55/04 for registrations, else 05/55/03: no stable storage, nothing has
+ *                        changed
+ *   PROPOSE_UNKNOWN      0B/00/00: it may have happened; the initiator repeats it. The command is
+ *                        remembered, and its exact repetition on the same I_T nexus is proposed as
+ *                        such: where the state is already what it asks for it gets GOOD, not the
+ *                        RESERVATION CONFLICT that a REGISTER or CLEAR that has succeeded would
+ *                        meet the second time (struct pr_op, repeated).
  */
 #ifndef SANDEM_PR_SYNC_PR_CMD_H
 #define SANDEM_PR_SYNC_PR_CMD_H
@@ -28,8 +30,8 @@
 struct pr_cmd {
 	struct pr_service *svc;
 	struct proposer *proposer;
-	/* May this node answer from its state (member, not joining)? NULL: always. False: PR IN gets 02/04/0C, for what
-	 * this node knows may be outdated. */
+	/* May this node answer from its state (member, not joining)? NULL: always. False: PR IN
+	 * gets 02/04/0C, for what this node knows may be outdated. */
 	bool (*serving)(void *arg);
 	void *serving_arg;
 	/* own */
@@ -50,8 +52,8 @@ void pr_cmd_out(void *arg, struct scsi_cmd *cmd);
 void pr_cmd_reserve(void *arg, struct scsi_cmd *cmd);
 void pr_cmd_release(void *arg, struct scsi_cmd *cmd);
 
-/* LUN RESET or TARGET RESET on lu; an I_T nexus is gone: ends SPC-2 reservations on every node. Nothing is proposed
- * when there is none. */
+/* LUN RESET or TARGET RESET on lu; an I_T nexus is gone: ends SPC-2 reservations on every node.
+ * Nothing is proposed when there is none. */
 void pr_cmd_lu_reset(void *arg, struct lu *lu);
 void pr_cmd_nexus_lost(struct pr_cmd *pc, const struct nexus_id *nexus);
 

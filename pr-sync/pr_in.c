@@ -49,7 +49,8 @@ enum { /* table 179 */
 	ATP_C = 1 << 2,
 	PTPL_C = 1 << 0,
 	TMV = 1 << 7,
-	ALLOW_TEST_UNIT_READY = 1 << 4, /* ALLOW COMMANDS 001b: TEST UNIT READY under any type; nothing said of others */
+	/* ALLOW COMMANDS 001b: TEST UNIT READY under any type; nothing is said of others */
+	ALLOW_TEST_UNIT_READY = 1 << 4,
 	PTPL_A = 1 << 0,
 	TYPES_BYTE_4 = 0xea, /* WR_EX_AR EX_AC_RO WR_EX_RO EX_AC WR_EX */
 	TYPES_BYTE_5 = 0x01, /* EX_AC_AR */
@@ -65,8 +66,8 @@ static void report_capabilities(const struct pr *pr, struct wbuf *out)
 	wbuf_put(out, d, sizeof(d));
 }
 
-/* Every registration is one I_T nexus of its own, also those made with ALL_TG_PT, so that bit is 0 and the relative target
- * port identifier valid (table 183). */
+/* Every registration is one I_T nexus of its own, also those made with ALL_TG_PT, so that bit is 0
+ * and the relative target port identifier valid (table 183). */
 static void read_full_status(const struct pr *pr, struct wbuf *out)
 {
 	uint8_t tid[TRANSPORT_ID_MAX];

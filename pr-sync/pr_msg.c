@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- predicates ------------------------------------------------------------------------------------ */
+/* ---- predicates ------------------------------------------------------------------------------ */
 
 /* A field that this version doesn't know might change the meaning: refuse rather than guess. */
 static bool known(const ProtobufCMessage *m)
@@ -28,7 +28,7 @@ static bool kind_has_nexus(enum pr_op_kind k)
 	return k != PR_OP_SPC2_RESET;
 }
 
-/* ---- encoding ---------------------------------------------------------------------------------------- */
+/* ---- encoding -------------------------------------------------------------------------------- */
 
 void pr_msg_pack(const ProtobufCMessage *m, struct wbuf *b)
 {
@@ -101,7 +101,7 @@ void pr_msg_encode(const struct pr_msg *m, struct wbuf *b)
 	pr_msg_pack(&op.base, b);
 }
 
-/* ---- decoding ------------------------------------------------------------------------------------------ */
+/* ---- decoding -------------------------------------------------------------------------------- */
 
 bool pr_msg_get_name(const ProtobufCBinaryData *b, char *name, size_t max)
 {
@@ -130,7 +130,8 @@ static bool rtpis_valid(const Sandem__Pr__Out *pb)
 	return true;
 }
 
-/* The decoded message lends its bytes; each name gets its NUL in a copy of its own, in one block. */
+/* The decoded message lends its bytes; each name gets its NUL in a copy of its own, in one
+ * block. */
 static int get_ports(struct pr_msg_decoded *d, const Sandem__Pr__Out *pb)
 {
 	char *names;
@@ -157,8 +158,8 @@ static int get_out(struct pr_msg_decoded *d, const Sandem__Pr__Out *pb)
 {
 	struct pr_op *op = &d->m.out;
 
-	if (!pb || !known(&pb->base) || !action_valid(pb->action) || pb->scope > 15 || pb->type > 15 ||
-	    !rtpis_valid(pb))
+	if (!pb || !known(&pb->base) || !action_valid(pb->action) || pb->scope > 15 ||
+	    pb->type > 15 || !rtpis_valid(pb))
 		return -EBADMSG;
 	*op = (struct pr_op){
 		.action = pb->action,

@@ -116,7 +116,8 @@ static bool registers(enum pr_action a)
 	return a == PR_REGISTER || a == PR_REGISTER_AND_IGNORE;
 }
 
-/* APTPL and ALL_TG_PT are ignored where nothing is registered; SPEC_I_PT is refused there (6.16.3). */
+/* APTPL and ALL_TG_PT are ignored where nothing is registered; SPEC_I_PT is refused there
+ * (6.16.3). */
 static int parse_basic(struct pr_param *p, const uint8_t *list, size_t len, const struct target *t,
 		       struct pr_param_error *e)
 {
@@ -134,8 +135,9 @@ static int parse_basic(struct pr_param *p, const uint8_t *list, size_t len, cons
 	return flags & SPEC_I_PT ? spec_i_pt(p, list, len, e) : 0;
 }
 
-int pr_param_parse(struct pr_param *p, const uint8_t *cdb, const uint8_t *list, size_t cdb_len, size_t len,
-		   const struct nexus_id *nexus, const struct target *target, struct pr_param_error *e)
+int pr_param_parse(struct pr_param *p, const uint8_t *cdb, const uint8_t *list, size_t cdb_len,
+		   size_t len, const struct nexus_id *nexus, const struct target *target,
+		   struct pr_param_error *e)
 {
 	memset(p, 0, sizeof(*p));
 	p->op.action = cdb[1] & 0x1f;

@@ -26,10 +26,12 @@ struct pr_param_error {
 	struct sense_detail detail;
 };
 
-/* 0; -1 with *e when the CDB or the list is wrong. target: whose ports ALL_TG_PT and REGISTER AND MOVE mean. len: bytes of
- * list that have arrived, cdb_len: PARAMETER LIST LENGTH. Always safe to fini. */
-int pr_param_parse(struct pr_param *p, const uint8_t *cdb, const uint8_t *list, size_t cdb_len, size_t len,
-		   const struct nexus_id *nexus, const struct target *target, struct pr_param_error *e);
+/* 0; -1 with *e when the CDB or the list is wrong. target: whose ports ALL_TG_PT and REGISTER AND
+ * MOVE mean. len: bytes of list that have arrived, cdb_len: PARAMETER LIST LENGTH. Always safe to
+ * fini. */
+int pr_param_parse(struct pr_param *p, const uint8_t *cdb, const uint8_t *list, size_t cdb_len,
+		   size_t len, const struct nexus_id *nexus, const struct target *target,
+		   struct pr_param_error *e);
 void pr_param_fini(struct pr_param *p);
 
 #endif

@@ -7,7 +7,7 @@
 
 #include "pr-sync/pr_msg.h"
 
-/* ---- logical units by name ---------------------------------------------------------------------------- */
+/* ---- logical units by name ------------------------------------------------------------------- */
 
 static uint32_t lus_position(const struct pr_lus *s, const char *name, bool *found)
 {
@@ -89,7 +89,7 @@ bool pr_lu_is_initial(const struct pr_lu *lu)
 	return pr_is_initial(&lu->pr) && !lu->spc2_reserved;
 }
 
-/* ---- PERSISTENT RESERVE OUT -------------------------------------------------------------------------------- */
+/* ---- PERSISTENT RESERVE OUT ------------------------------------------------------------------ */
 
 static int result(struct apply *a, uint8_t status, sense_t sense, uint16_t field)
 {
@@ -120,8 +120,8 @@ static void abort_tasks(struct apply *a, const char *lu, const struct pr_ua *who
 	e->kind = EFFECT_ABORT;
 }
 
-/* The view goes first: what is aborted or drained afterwards can't be followed by more of its kind (P2). Tasks are
- * aborted before anybody waits for them to end. */
+/* The view goes first: what is aborted or drained afterwards can't be followed by more of its kind
+ * (P2). Tasks are aborted before anybody waits for them to end. */
 static void out_effects(struct apply *a, const char *lu, const struct pr_outcome *out)
 {
 	if (out->view_changed)
@@ -152,7 +152,7 @@ static int apply_out(struct pr_lu *lu, const struct pr_msg *m, struct apply *a)
 	return err;
 }
 
-/* ---- RESERVE and RELEASE (SPC-2 7.21, 7.16, with the exceptions of SPC-4 5.13.3) ---------------------------------- */
+/* ---- RESERVE and RELEASE (SPC-2 7.21, 7.16, with the exceptions of SPC-4 5.13.3) ------------- */
 
 enum spc2_verdict { SPC2_PROCEED, SPC2_GOOD, SPC2_CONFLICT };
 
@@ -169,8 +169,10 @@ static enum spc2_verdict spc2_under_pr(const struct pr *pr, const struct nexus_i
 
 static uint8_t spc2_reserve(struct pr_lu *lu, const struct nexus_id *nexus, struct apply *a)
 {
+	bool mine = nexus_id_eq(&lu->spc2_holder, nexus);
+
 	if (lu->spc2_reserved)
-		return nexus_id_eq(&lu->spc2_holder, nexus) ? STATUS_GOOD : STATUS_RESERVATION_CONFLICT;
+		return mine ? STATUS_GOOD : STATUS_RESERVATION_CONFLICT;
 	lu->spc2_reserved = true;
 	lu->spc2_holder = *nexus;
 	lu->spc2_node = a->origin;
@@ -227,7 +229,7 @@ static int apply_nexus_lost(struct pr_lus *s, const struct pr_msg *m, struct app
 	return result(a, STATUS_GOOD, SENSE_NONE, PR_NO_FIELD);
 }
 
-/* ---- the service ------------------------------------------------------------------------------------------------------ */
+/* ---- the service ----------------------------------------------------------------------------- */
 
 static int dispatch(struct pr_service *svc, struct apply *a, const struct pr_msg *m)
 {
@@ -272,7 +274,8 @@ static bool is_member(uint32_t id, const uint32_t *node, size_t n)
 	return false;
 }
 
-/* The nexuses of a member that is gone are lost (SAM-5 6.3.4), and with them what SPC-2 lets them hold. */
+/* The nexuses of a member that is gone are lost (SAM-5 6.3.4), and with them what SPC-2 lets them
+ * hold. */
 static void service_members(void *state, struct apply *a, const uint32_t *node, size_t n)
 {
 	struct pr_lus *s = &((struct pr_service *)state)->lus;

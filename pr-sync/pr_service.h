@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The replicated service of reservations: persistent ones (SPC-4 5.13) and those of RESERVE/RELEASE (SPC-2), of all
- * logical units, by name.
+ * The replicated service of reservations: persistent ones (SPC-4 5.13) and those of RESERVE/RELEASE
+ * (SPC-2), of all logical units, by name.
  *
  *   pr_service ── pr_lu[] sorted by name ── struct pr + SPC-2 holder
  *
- * An SPC-2 reservation ends with RELEASE, LUN RESET, the loss of its nexus, and with the member that carries the nexus.
+ * An SPC-2 reservation ends with RELEASE, LUN RESET, the loss of its nexus, and with the member
+ * that carries the nexus.
  *
- * Control thread. A logical unit is known from its first operation on; that it exists is the command layer's care.
+ * Control thread. A logical unit is known from its first operation on; that it exists is the
+ * command layer's care.
  */
 #ifndef SANDEM_PR_SYNC_PR_SERVICE_H
 #define SANDEM_PR_SYNC_PR_SERVICE_H
@@ -62,17 +64,19 @@ static inline struct service pr_service_row(struct pr_service *svc)
 const struct pr_lu *pr_service_find(const struct pr_service *svc, const char *lu);
 
 /*
- * A fresh view for the data path (core/resv.h), to be published by the caller and freed with free() after a grace period.
- * 0 with *view, which is NULL when nothing is reserved or registered; -ENOMEM.
+ * A fresh view for the data path (core/resv.h), to be published by the caller and freed with free()
+ * after a grace period. 0 with *view, which is NULL when nothing is reserved or registered;
+ * -ENOMEM.
  */
 int pr_service_view(struct pr_service *svc, const char *lu, struct resv_view **view);
 
-/* Messages to propose for what ends SPC-2 reservations: LUN RESET and TARGET RESET on lu, loss of a nexus.
- * b->err when there is no memory. */
+/* Messages to propose for what ends SPC-2 reservations: LUN RESET and TARGET RESET on lu, loss of a
+ * nexus. b->err when there is no memory. */
 void pr_service_msg_reset(struct wbuf *b, const char *lu);
 void pr_service_msg_nexus_lost(struct wbuf *b, const struct nexus_id *nexus);
 
-/* Does the nexus hold an SPC-2 reservation anywhere? (Spares the log a message for every logout.) */
+/* Does the nexus hold an SPC-2 reservation anywhere? (Spares the log a message for every
+ * logout.) */
 bool pr_service_spc2_holds(const struct pr_service *svc, const struct nexus_id *nexus);
 
 /* The state as such, shared by pr_service.c and pr_state.c. */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The state as bytes: snapshot for joiners and digests, and what is kept over the loss of power (APTPL).
- * Canonical: logical units by name, registrants by nexus, nothing for a logical unit in its initial state.
+ * The state as bytes: snapshot for joiners and digests, and what is kept over the loss of power
+ * (APTPL). Canonical: logical units by name, registrants by nexus, nothing for a logical unit in
+ * its initial state.
  */
 #include <errno.h>
 #include <stdarg.h>
@@ -16,7 +17,8 @@
 #include "pr-sync/pr_service.h"
 
 #define STATE_VERSION 1
-#define CRC_LEN 4 /* CRC32C, big-endian, behind what is kept: a flipped bit in a key would parse well */
+/* CRC32C, big-endian, behind what is kept: a flipped bit in a key would parse well */
+#define CRC_LEN 4
 
 struct complaint {
 	char *text;
@@ -36,11 +38,12 @@ __attribute__((format(printf, 2, 3))) static int complain(const struct complaint
 
 static int no_memory(const struct complaint *c)
 {
-	complain(c, "not enough memory for the reservations; free memory on this node and start it again");
+	complain(c, "not enough memory for the reservations; free memory on this node and start "
+			"it again");
 	return -ENOMEM;
 }
 
-/* ---- writing -------------------------------------------------------------------------------------------- */
+/* ---- writing --------------------------------------------------------------------------------- */
 
 struct packed_lu {
 	Sandem__Pr__Lu pb;
@@ -131,8 +134,8 @@ void pr_state_snapshot(const void *state, struct wbuf *out)
 	free(p);
 }
 
-/* PRGENERATION starts at 0 with every power on, whatever APTPL says (SPC-4 6.15.2), and an SPC-2 reservation does not
- * outlive it: neither is kept. */
+/* PRGENERATION starts at 0 with every power on, whatever APTPL says (SPC-4 6.15.2), and an SPC-2
+ * reservation does not outlive it: neither is kept. */
 void pr_state_persist(const void *state, const char *object, struct wbuf *out)
 {
 	const struct pr_lu *lu = pr_lus_find(&((const struct pr_service *)state)->lus, object);
@@ -160,7 +163,7 @@ void pr_state_persist(const void *state, const char *object, struct wbuf *out)
 	wbuf_put(out, crc, sizeof(crc));
 }
 
-/* ---- reading: build aside, check everything --------------------------------------------------------------- */
+/* ---- reading: build aside, check everything -------------------------------------------------- */
 
 static int read_registrants(struct pr *pr, const Sandem__Pr__Lu *pb, const char *name,
 			    const struct complaint *c)
@@ -171,12 +174,14 @@ static int read_registrants(struct pr *pr, const Sandem__Pr__Lu *pb, const char 
 		const Sandem__Pr__Registrant *r = pb->registrant[i];
 
 		if (r->base.n_unknown_fields || !pr_msg_get_nexus(r->nexus, &id))
-			return complain(c, "logical unit %s: registrant %zu has no valid I_T nexus", name, i);
+			return complain(c, "logical unit %s: registrant %zu has no valid I_T "
+					"nexus", name, i);
 		if (pr_append(pr, &id, r->key))
 			continue;
 		if (errno == ENOMEM)
 			return no_memory(c);
-		return complain(c, "logical unit %s: registrant %zu (%s, port %u) is out of order, without a key, or one too many",
+		return complain(c, "logical unit %s: registrant %zu (%s, port %u) is out of "
+				"order, without a key, or one too many",
 				name, i, id.port, id.rtpi);
 	}
 	return 0;
@@ -193,11 +198,13 @@ static int read_reservation(struct pr *pr, const Sandem__Pr__Lu *pb, const char 
 	if (pr->type != PR_NONE && !pr->n)
 		return complain(c, "logical unit %s: reserved, but nobody is registered", name);
 	if ((pr->type != PR_NONE && !pr_type_all_registrants(pr->type)) != !!pb->holder)
-		return complain(c, "logical unit %s: reservation type %u and holder do not fit together", name, pb->type);
+		return complain(c, "logical unit %s: reservation type %u and holder do not fit "
+				"together", name, pb->type);
 	if (!pb->holder)
 		return 0;
 	if (!pr_msg_get_nexus(pb->holder, &id) || !(pr->holder = pr_find(pr, &id)))
-		return complain(c, "logical unit %s: the reservation holder is not registered", name);
+		return complain(c, "logical unit %s: the reservation holder is not "
+				"registered", name);
 	return 0;
 }
 
@@ -208,10 +215,12 @@ static int read_spc2(struct pr_lu *lu, const Sandem__Pr__Lu *pb, const struct co
 	if (!pb->spc2_holder)
 		return 0;
 	if (!pr_msg_get_nexus(pb->spc2_holder, &lu->spc2_holder))
-		return complain(c, "logical unit %s: the holder of RESERVE has no valid I_T nexus", lu->name);
+		return complain(c, "logical unit %s: the holder of RESERVE has no valid I_T "
+				"nexus", lu->name);
 	lu->spc2_node = pb->spc2_node;
 	if (lu->pr.n)
-		return complain(c, "logical unit %s: held by RESERVE while nexuses are registered", lu->name);
+		return complain(c, "logical unit %s: held by RESERVE while nexuses are "
+				"registered", lu->name);
 	lu->spc2_reserved = true;
 	return 0;
 }
@@ -223,7 +232,8 @@ static int read_lu(struct pr_lus *s, const Sandem__Pr__Lu *pb, const struct comp
 	int err;
 
 	if (pb->base.n_unknown_fields)
-		return complain(c, "written by a newer version of sandemd; run that version here too");
+		return complain(c, "written by a newer version of sandemd; run that version here "
+				"too");
 	if (!pr_msg_get_name(&pb->name, name, LU_NAME_MAX))
 		return complain(c, "a logical unit has no valid name");
 	if (s->n && strcmp(s->lu[s->n - 1]->name, name) >= 0)
@@ -239,14 +249,17 @@ static int read_lu(struct pr_lus *s, const Sandem__Pr__Lu *pb, const struct comp
 	if (!err)
 		err = read_spc2(lu, pb, c);
 	if (!err && pr_lu_is_initial(lu))
-		err = complain(c, "logical unit %s: in its initial state, which is never written", name);
+		err = complain(c, "logical unit %s: in its initial state, which is never "
+				"written", name);
 	return err;
 }
 
-static int read_snapshot(struct pr_lus *s, const Sandem__Pr__Snapshot *pb, const struct complaint *c)
+static int read_snapshot(struct pr_lus *s, const Sandem__Pr__Snapshot *pb,
+			 const struct complaint *c)
 {
 	if (pb->base.n_unknown_fields || pb->version != STATE_VERSION)
-		return complain(c, "reservations: snapshot of version %u, this sandemd reads version %u; run the same version on every node",
+		return complain(c, "reservations: snapshot of version %u, this sandemd reads "
+				"version %u; run the same version on every node",
 				pb->version, STATE_VERSION);
 	for (size_t i = 0; i < pb->n_lu; i++) {
 		int err = read_lu(s, pb->lu[i], c);
@@ -266,7 +279,8 @@ int pr_state_restore(void *state, const uint8_t *p, size_t len, char *err, size_
 	int rc;
 
 	if (!pb)
-		return complain(&c, "reservations: the snapshot (%zu bytes) can't be parsed; start this node again to fetch another", len);
+		return complain(&c, "reservations: the snapshot (%zu bytes) can't be parsed; "
+				"start this node again to fetch another", len);
 	rc = read_snapshot(&aside, pb, &c);
 	sandem__pr__snapshot__free_unpacked(pb, NULL);
 	if (rc) {
@@ -284,16 +298,19 @@ static int read_kept(struct pr_lus *s, const char *object, const Sandem__Pr__Kep
 	int err;
 
 	if (pb->base.n_unknown_fields || pb->version != STATE_VERSION || !pb->lu)
-		return complain(c, "kept reservation of %s: version %u, this sandemd reads version %u; start the version that wrote it",
+		return complain(c, "kept reservation of %s: version %u, this sandemd reads "
+				"version %u; start the version that wrote it",
 				object, pb->version, STATE_VERSION);
 	err = read_lu(s, pb->lu, c);
 	if (err)
 		return err;
 	if (strcmp(s->lu[0]->name, object))
-		return complain(c, "kept reservation of %s: it is that of %s; restore the file from a backup or from another member",
+		return complain(c, "kept reservation of %s: it is that of %s; restore the file "
+				"from a backup or from another member",
 				object, s->lu[0]->name);
 	if (!s->lu[0]->pr.aptpl || s->lu[0]->pr.generation || s->lu[0]->spc2_reserved)
-		return complain(c, "kept reservation of %s: holds what is never kept; restore it from another member", object);
+		return complain(c, "kept reservation of %s: holds what is never kept; restore it "
+				"from another member", object);
 	return 0;
 }
 
@@ -303,12 +320,15 @@ static int unpack_kept(struct pr_lus *s, const char *object, const uint8_t *p, s
 	Sandem__Pr__Kept *pb;
 	int err;
 
-	if (len < CRC_LEN || get_be32(p + len - CRC_LEN) != crc32_iscsi((uint8_t *)p, len - CRC_LEN, ~0u))
-		return complain(c, "kept reservation of %s: %zu bytes with a wrong checksum; restore it from another member",
+	if (len < CRC_LEN ||
+	    get_be32(p + len - CRC_LEN) != crc32_iscsi((uint8_t *)p, len - CRC_LEN, ~0u))
+		return complain(c, "kept reservation of %s: %zu bytes with a wrong checksum; "
+				"restore it from another member",
 				object, len);
 	pb = sandem__pr__kept__unpack(NULL, len - CRC_LEN, p);
 	if (!pb)
-		return complain(c, "kept reservation of %s: %zu bytes that can't be parsed; restore it from another member",
+		return complain(c, "kept reservation of %s: %zu bytes that can't be parsed; "
+				"restore it from another member",
 				object, len);
 	err = read_kept(s, object, pb, c);
 	sandem__pr__kept__free_unpacked(pb, NULL);

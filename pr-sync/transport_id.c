@@ -36,10 +36,12 @@ static bool is_iscsi_name(const char *s, size_t len)
 	for (size_t i = 0; i < len; i++)
 		if ((unsigned char)s[i] <= ' ' || s[i] == ',' || s[i] == 0x7f)
 			return false;
-	return !strncasecmp(s, "iqn.", 4) || !strncasecmp(s, "eui.", 4) || !strncasecmp(s, "naa.", 4);
+	return !strncasecmp(s, "iqn.", 4) || !strncasecmp(s, "eui.", 4) ||
+	       !strncasecmp(s, "naa.", 4);
 }
 
-/* Initiators may leave out leading zeroes of the ISID and mix cases; names compare after both are settled. */
+/* Initiators may leave out leading zeroes of the ISID and mix cases; names compare after both are
+ * settled. */
 static bool port_name(const char *text, char port[PORT_NAME_MAX + 1])
 {
 	const char *sep = strstr(text, separator);
@@ -65,7 +67,8 @@ size_t transport_id_parse(const uint8_t *p, size_t len, char port[PORT_NAME_MAX 
 	if (len < HEADER_LEN + NAME_LEN_MIN || p[0] != (FORMAT_PORT | PROTOCOL_ISCSI))
 		return 0;
 	name = get_be16(p + 2);
-	if (name < NAME_LEN_MIN || name % 4 || name > len - HEADER_LEN || name > TRANSPORT_ID_MAX - HEADER_LEN)
+	if (name < NAME_LEN_MIN || name % 4 || name > len - HEADER_LEN ||
+	    name > TRANSPORT_ID_MAX - HEADER_LEN)
 		return 0;
 	if (!memchr(p + HEADER_LEN, 0, name) || !port_name((const char *)p + HEADER_LEN, port))
 		return 0;

@@ -211,7 +211,7 @@ static void assert_sense(const struct fixture *f, sense_t s)
 	assert_int_equal(SENSE(f->cmd.sense[2] & 0xf, f->cmd.sense[12], f->cmd.sense[13]), s);
 }
 
-/* ---- PERSISTENT RESERVE OUT ---------------------------------------------------------------------------------- */
+/* ---- PERSISTENT RESERVE OUT ------------------------------------------------------------------ */
 
 static void good_and_conflict_come_from_the_log(void **state)
 {
@@ -317,7 +317,7 @@ static void what_is_remembered_is_bounded(void **state)
 	assert_int_equal(f->pc.nremembered, PR_CMD_REMEMBERED_MAX);
 }
 
-/* ---- PERSISTENT RESERVE IN -------------------------------------------------------------------------------------- */
+/* ---- PERSISTENT RESERVE IN ------------------------------------------------------------------- */
 
 static void read_keys(void **state)
 {
@@ -371,7 +371,7 @@ static void in_is_refused_while_the_state_may_be_outdated(void **state)
 	assert_sense(f, SENSE_LU_NOT_READY_UNAVAILABLE);
 }
 
-/* ---- RESERVE and RELEASE --------------------------------------------------------------------------------------------- */
+/* ---- RESERVE and RELEASE --------------------------------------------------------------------- */
 
 static uint8_t spc2(struct fixture *f, char who, uint8_t opcode)
 {

@@ -51,7 +51,7 @@ static void assert_refused(const struct list *l, sense_t sense, int field)
 	pr_param_fini(&p);
 }
 
-/* ---- PERSISTENT RESERVE OUT --------------------------------------------------------------------------------- */
+/* ---- PERSISTENT RESERVE OUT ------------------------------------------------------------------ */
 
 static void basic_list(void **state)
 {
@@ -213,7 +213,7 @@ static void random_lists_never_crash(void **state)
 	}
 }
 
-/* ---- TransportIDs -------------------------------------------------------------------------------------------------- */
+/* ---- TransportIDs ---------------------------------------------------------------------------- */
 
 static void transport_id_as_7_6_4_6_draws_it(void **state)
 {
@@ -249,9 +249,13 @@ static void transport_id_names_compare_alike(void **state)
 static void transport_id_refusals(void **state)
 {
 	static const char *const bad[] = { "iqn.1993-08.org.debian:01:abc", "iqn.1993-08.org.debian,i,0x",
-					   "iqn.1993-08.org.debian,i,0x1234567890123", "iqn.1993-08.org.debian,i,0xxyz",
-					   "host.1993-08.org.debian,i,0x1", ",i,0x00023d000001aaaaaaaa",
-					   "iqn.with space.org.debian,i,0x1", "iqn.1993-08.org,x,i,0x00023d000001" };
+					   "iqn.1993-08.org.debian,i,0x1234567890123",
+					"iqn.1993-08.org.debian,i,0xxyz",
+					   "host.1993-08.org.debian,i,0x1",
+					",i,0x00023d000001aaaaaaaa",
+					   "iqn.with "
+					"space.org.debian,i,0x1",
+					"iqn.1993-08.org,x,i,0x00023d000001" };
 	uint8_t tid[TRANSPORT_ID_MAX];
 	char back[PORT_NAME_MAX + 1];
 	size_t len;
@@ -283,7 +287,7 @@ static void longest_name_fits(void **state)
 	assert_string_equal(back, port);
 }
 
-/* ---- PERSISTENT RESERVE IN --------------------------------------------------------------------------------------------- */
+/* ---- PERSISTENT RESERVE IN ------------------------------------------------------------------- */
 
 static void populate(struct pr *pr, enum pr_type type)
 {

@@ -147,7 +147,7 @@ static void populate(struct fixture *f)
 	assert_int_equal(OUT(f, "disk2", 'A', PR_RESERVE, 0xa, 0, PR_EXCLUSIVE_ACCESS_AR), STATUS_GOOD);
 }
 
-/* ---- effects ------------------------------------------------------------------------------------------------- */
+/* ---- effects --------------------------------------------------------------------------------- */
 
 static void what_excludes_drains_and_who_lost_is_told(void **state)
 {
@@ -231,7 +231,7 @@ static void the_error_names_the_field(void **state)
 	assert_int_equal(f->r.field, 8);
 }
 
-/* ---- RESERVE and RELEASE ----------------------------------------------------------------------------------------- */
+/* ---- RESERVE and RELEASE --------------------------------------------------------------------- */
 
 static void reserve_and_release(void **state)
 {
@@ -338,7 +338,7 @@ static void persistent_reservations_outlive_reset_and_nexus(void **state)
 	assert_int_equal(pr_service_find(f->x, "disk0")->pr.type, PR_WRITE_EXCLUSIVE);
 }
 
-/* ---- views -------------------------------------------------------------------------------------------------------------- */
+/* ---- views ----------------------------------------------------------------------------------- */
 
 static void views_are_fresh_and_tell_the_truth(void **state)
 {
@@ -366,7 +366,7 @@ static void views_are_fresh_and_tell_the_truth(void **state)
 	free(v);
 }
 
-/* ---- snapshot ------------------------------------------------------------------------------------------------------------- */
+/* ---- snapshot -------------------------------------------------------------------------------- */
 
 static void members_that_apply_the_same_are_equal(void **state)
 {
@@ -509,7 +509,7 @@ static void impossible_snapshots_are_refused(void **state)
 	}
 }
 
-/* ---- APTPL over the loss of power ----------------------------------------------------------------------------------------- */
+/* ---- APTPL over the loss of power ------------------------------------------------------------ */
 
 static void kept_reservation_comes_back_without_prgeneration(void **state)
 {
@@ -566,7 +566,7 @@ static void damaged_kept_state_is_refused(void **state)
 	pr_service_free(z);
 }
 
-/* ---- bad messages ------------------------------------------------------------------------------------------------------------- */
+/* ---- bad messages ---------------------------------------------------------------------------- */
 
 static void refuse(struct fixture *f, const Sandem__Pr__Op *op, int variant)
 {
@@ -648,7 +648,7 @@ static void random_bytes_are_refused_or_harmless(void **state)
 	wbuf_fini(&good);
 }
 
-/* ---- two members under random operations -------------------------------------------------------------------------------------- */
+/* ---- two members under random operations ----------------------------------------------------- */
 
 static void random_operations_keep_members_equal(void **state)
 {

@@ -98,7 +98,7 @@ static void reserved(struct fixture *f, enum pr_type type)
 	GOOD(f, 'A', PR_RESERVE, 0xa, 0, type);
 }
 
-/* ---- REGISTER: table 69 ------------------------------------------------------------------------------------- */
+/* ---- REGISTER: table 69 ---------------------------------------------------------------------- */
 
 static void register_from_unregistered(void **state)
 {
@@ -244,7 +244,7 @@ static void register_beyond_the_limit(void **state)
 	assert_false(f->out.changed);
 }
 
-/* ---- unregistering: 5.13.11.3 ---------------------------------------------------------------------------------- */
+/* ---- unregistering: 5.13.11.3 ---------------------------------------------------------------- */
 
 static void unregister_holder_releases(void **state)
 {
@@ -291,7 +291,7 @@ static void unregister_last_of_all_registrants_releases(void **state)
 	assert_nobody_told(f);
 }
 
-/* ---- RESERVE: 5.13.9 ---------------------------------------------------------------------------------------------- */
+/* ---- RESERVE: 5.13.9 ------------------------------------------------------------------------- */
 
 static void reserve_needs_the_key(void **state)
 {
@@ -341,7 +341,7 @@ static void reserve_refuses_other_scopes_and_types(void **state)
 	assert_int_equal(f->pr.type, PR_NONE);
 }
 
-/* ---- RELEASE: 5.13.11.2 --------------------------------------------------------------------------------------------- */
+/* ---- RELEASE: 5.13.11.2 ---------------------------------------------------------------------- */
 
 static void release_by_holder(void **state)
 {
@@ -403,7 +403,7 @@ static void release_with_another_type_or_scope(void **state)
 	}
 }
 
-/* ---- CLEAR: 5.13.11.6 --------------------------------------------------------------------------------------------------- */
+/* ---- CLEAR: 5.13.11.6 ------------------------------------------------------------------------ */
 
 static void clear_removes_all(void **state)
 {
@@ -423,7 +423,7 @@ static void clear_removes_all(void **state)
 	assert_told(&f->out.preempted, UA_RESERVATIONS_PREEMPTED, "B");
 }
 
-/* ---- PREEMPT: 5.13.11.4, table 72 ------------------------------------------------------------------------------------------ */
+/* ---- PREEMPT: 5.13.11.4, table 72 ------------------------------------------------------------ */
 
 static void preempt_without_reservation_removes_registrations(void **state)
 {
@@ -594,7 +594,7 @@ static void preempt_and_abort(void **state)
 	assert_false(f->out.abort);
 }
 
-/* ---- REGISTER AND MOVE: 5.13.8 ------------------------------------------------------------------------------------------------- */
+/* ---- REGISTER AND MOVE: 5.13.8 --------------------------------------------------------------- */
 
 static struct pr_op move(char from, uint64_t key, char to, uint64_t sa_key, bool unreg)
 {
@@ -642,7 +642,7 @@ static void move_refusals(void **state)
 	assert_int_equal(f->pr.generation, 4);
 }
 
-/* ---- APTPL: 5.13.5, 6.16.3 ------------------------------------------------------------------------------------------------------- */
+/* ---- APTPL: 5.13.5, 6.16.3 ------------------------------------------------------------------- */
 
 static void the_last_registration_decides_aptpl(void **state)
 {
@@ -666,7 +666,7 @@ static void the_last_registration_decides_aptpl(void **state)
 	assert_false(f->out.persist);
 }
 
-/* ---- repetition of a command whose outcome its initiator could not be told -------------------------------------------------------- */
+/* ---- repetition of a command whose outcome its initiator could not be told ------------------- */
 
 static void repeat(struct fixture *f, struct pr_op op, uint8_t expected)
 {
@@ -709,7 +709,7 @@ static void repeated_commands_that_conflict_still_conflict(void **state)
 	repeat(f, op_of('C', PR_RESERVE, 0xc, 0, PR_WRITE_EXCLUSIVE), STATUS_RESERVATION_CONFLICT);
 }
 
-/* ---- scale --------------------------------------------------------------------------------------------------------------------------- */
+/* ---- scale ----------------------------------------------------------------------------------- */
 
 static void ten_thousand_registrants(void **state)
 {
