@@ -71,7 +71,7 @@ static enum cluster_state state_now(struct replog *r, const char **why)
 	*why = r->join_why;
 	if (r->diverged || r->refused)
 		return CLUSTER_DIVERGED;
-	if (!self_synced(r) || !r->published)
+	if (!self_synced(r) || !r->published || r->done_position < r->serve_from)
 		return CLUSTER_JOINING;
 	*why = "in the cluster";
 	if ((r->established && r->quorum_known && r->quorate) || in_grace(r))

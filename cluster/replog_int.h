@@ -114,6 +114,7 @@ struct replog {
 	uint64_t grace_end; /* 0: none */
 	bool view_sent, ack_sent;
 	uint64_t done_position; /* everything up to here is carried out */
+	uint64_t serve_from;	/* and this much has to be, before this member serves */
 	uint64_t ack_position, ack_committed, ack_owed, ack_owed_generation;
 	uint64_t persisting, persisting_history; /* lineage being persisted, 0 none */
 

@@ -190,7 +190,7 @@ static void start_branch(struct replog *r, struct member *self)
 	self->order = 0;
 	r->next_order = 1;
 	self->synced = true;
-	self->acked = r->done_position = r->position;
+	r->serve_from = 0;
 	self->committed_generation = r->committed_generation;
 	r->publish_again = true;
 }

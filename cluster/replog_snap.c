@@ -270,7 +270,8 @@ static void take_place(struct replog *r, const struct snapshot *s)
 	r->established = s->established;
 	r->view_stale = s->view_stale;
 	r->ack_position = r->ack_owed = r->position;
-	r->ack_committed = r->ack_owed_generation = 0;
+	r->ack_committed = 0;
+	r->ack_owed_generation = r->dirty_generation;
 	r->persisting = 0;
 }
 
@@ -398,6 +399,8 @@ void synced_deliver(struct replog *r, struct member *from, const struct synced *
 	r->view_stale = true;
 	unfenced_remove(r, from->node);
 	branch_fork(r);
-	if (from->node == r->p.node)
+	if (from->node == r->p.node) {
 		r->join = JOIN_NONE;
+		r->serve_from = r->position; /* nobody waits for this node's part in what came before */
+	}
 }
