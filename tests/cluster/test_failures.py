@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Unplanned ends under verified I/O over both paths: nothing acknowledged is lost (P4, P5, P6)."""
+import pytest
+
 import labtools
 
 
@@ -101,17 +103,26 @@ def test_corosync_of_the_owner_is_killed(pair, figures):
     labtools.assert_clean(report)
 
 
-def test_nodes_lose_each_other(pair, figures):
+@pytest.mark.parametrize("loser", ["owner", "other"])
+def test_nodes_lose_each_other(pair, figures, loser):
     """Both still reach the initiator; one is fenced, the other serves on (P4, P5)."""
-    with labtools.load(pair) as load:
-        since = labtools.wall_ms()
-        pair.run("partition")
-        labtools.await_true("one node is fenced", lambda: (
-            [n for n in pair.nodes if not pair.powered(n)]), 40)
-        survivor = next(n for n in pair.nodes if pair.powered(n))
-        pair.await_owner(survivor)
-        load.await_flow()
-        gap = load.longest_gap(since)
-        report = load.stop()
+    owner = pair.owner()
+    lost = owner if loser == "owner" else pair.peer(owner)
+    survivor = pair.peer(lost)
+    device = ("crm_resource", "--resource", f"fence-{survivor}")
+    # a head start for the survivor: the device that would end it waits
+    pair.exec(owner, *device, "--set-parameter", "pcmk_delay_base", "--parameter-value", "5s")
+    try:
+        pair.run("wait")
+        with labtools.load(pair) as load:
+            since = labtools.wall_ms()
+            pair.run("partition")
+            labtools.await_true(f"{lost} is fenced", lambda: not pair.powered(lost), 40)
+            pair.await_owner(survivor)
+            load.await_flow()
+            gap = load.longest_gap(since)
+            report = load.stop()
+    finally:
+        pair.exec(survivor, *device, "--delete-parameter", "pcmk_delay_base")
     figures(f"gap {show(gap)}" + slowest(report))
     labtools.assert_clean(report)
