@@ -15,6 +15,7 @@
 #include "session.h"
 
 #define LOGIN_TIMEOUT_S 10
+#define READY_POLL_NS 5000000
 #define LOGIN_PDUS_MAX 8 /* in one stage */
 
 /* What we offer at login: enough that no target is held back by its initiator. */
@@ -210,17 +211,29 @@ static uint8_t command_alone(struct session *s, const uint8_t *cdb, size_t cdb_l
 	}
 }
 
-/* Takes the unit attentions of a new nexus out of the way, then the capacity. */
+/* Past the unit attentions of a new nexus, and NOT READY while the target starts. */
+static bool await_ready(struct session *s)
+{
+	static const uint8_t test_unit_ready[6] = { 0x00 };
+	uint64_t end = now_ns() + LOGIN_TIMEOUT_S * 1000000000ull;
+
+	while (command_alone(s, test_unit_ready, sizeof(test_unit_ready), NULL, 0)) {
+		if (now_ns() > end)
+			return false;
+		nanosleep(&(struct timespec){ .tv_nsec = READY_POLL_NS }, NULL);
+	}
+	return true;
+}
+
 static void session_learn(struct session *s)
 {
-	static const uint8_t test_unit_ready[6] = { 0x00 }, read_capacity[10] = { 0x25 };
+	static const uint8_t read_capacity[10] = { 0x25 };
 	struct bench *b = s->bench;
-	uint8_t data[8], status = 1;
+	uint8_t data[8];
 
-	for (int i = 0; i < 10 && status; i++)
-		status = command_alone(s, test_unit_ready, sizeof(test_unit_ready), NULL, 0);
-	if (status || command_alone(s, read_capacity, sizeof(read_capacity), data, sizeof(data)))
-		fail("%s LUN %u is not ready; is --lun right, may this initiator use it?", b->set.target, b->set.lun);
+	if (!await_ready(s) || command_alone(s, read_capacity, sizeof(read_capacity), data, sizeof(data)))
+		fail("%s LUN %u is not ready after %d s; is --lun right, may this initiator use it?", b->set.target, b->set.lun,
+		     LOGIN_TIMEOUT_S);
 	b->lu_block = get_be32(data + 4);
 	if (get_be32(data) == UINT32_MAX)
 		fail("LUN %u is too large: READ(10) reaches 2^32 blocks", b->set.lun);
