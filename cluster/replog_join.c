@@ -65,19 +65,35 @@ static uint32_t branch_size(const struct replog *r, uint64_t branch)
 	return n;
 }
 
+/* Nothing that h's history has acknowledged is missing from w's. */
+static bool descends(const struct hello *w, const struct hello *h)
+{
+	const struct lineage *l = &h->lineage;
+
+	if (!l->committed_generation || l->committed_history == w->lineage.history ||
+	    l->committed_history == w->lineage.committed_history)
+		return true;
+	for (uint32_t i = 0; i < w->lineage.nknown; i++)
+		if (w->lineage.known[i] == l->committed_history)
+			return true;
+	return l->committed_generation + REPLOG_KNOWN_MAX <= w->lineage.generation;
+}
+
 #define PREFER(a, b)                 \
 	do {                         \
 		if ((a) != (b))      \
 			return (a) > (b); \
 	} while (0)
 
-/* Which of two states goes on. A confirmed one; the newer history; memory that followed the log before what a
+/* Which of two states goes on. A confirmed one; the one that knows the other's committed history, for only in a
+ * committed history can anything have been acknowledged; the newer history; memory that followed the log before what a
  * store remembers; more members; more operations; at last the lower node id, so that there is always an answer. */
 static bool better(const struct replog *r, const struct member *a, const struct member *b)
 {
 	const struct hello *x = &a->hello, *y = &b->hello;
 
 	PREFER(x->established, y->established);
+	PREFER(descends(x, y), descends(y, x));
 	PREFER(x->lineage.generation, y->lineage.generation);
 	PREFER(x->live, y->live);
 	PREFER(branch_size(r, x->branch), branch_size(r, y->branch));
@@ -96,20 +112,6 @@ static struct member *winner(struct replog *r)
 			best = m;
 	}
 	return best;
-}
-
-/* Nothing that h's history has acknowledged is missing from w's. */
-static bool descends(const struct hello *w, const struct hello *h)
-{
-	const struct lineage *l = &h->lineage;
-
-	if (!l->committed_generation || l->committed_history == w->lineage.history ||
-	    l->committed_history == w->lineage.committed_history)
-		return true;
-	for (uint32_t i = 0; i < w->lineage.nknown; i++)
-		if (w->lineage.known[i] == l->committed_history)
-			return true;
-	return l->committed_generation + REPLOG_KNOWN_MAX <= w->lineage.generation;
 }
 
 enum role { ROLE_STAYS, ROLE_JOINS, ROLE_DIVERGED, ROLE_CLUSTER, ROLE_CONFIG, ROLE_VERSION };
