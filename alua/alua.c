@@ -206,7 +206,9 @@ struct alua_gate *alua_gate_new(const struct alua_situation *s, const struct alu
 		if (!g->ntpg || t->id != ports[i].tpg) {
 			t = &tpg[g->ntpg++];
 			*t = (struct alua_tpg){ .id = ports[i].tpg, .rtpi = &rtpi[i],
-						.state = alua_state_of(s, ports[i].tpg), .status_code = 2 };
+						.state = alua_state_of(s, ports[i].tpg),
+						.preferred = ports[i].tpg == s->preferred,
+						.status_code = 2 /* implicit */ };
 		}
 		rtpi[i] = ports[i].rtpi;
 		t->nports++;

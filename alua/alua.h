@@ -76,6 +76,7 @@ struct alua_situation {
 	const uint32_t *member;
 	size_t nmembers;
 	uint16_t hold_limit_ms;
+	uint32_t preferred; /* node id: its target port group has PREF set; 0 = none */
 };
 
 /* The state of the target port group of `node`. */

@@ -151,7 +151,7 @@ static int build_groups(struct daemon *d)
 	for (size_t i = 0; i < d->config->ngroups; i++) {
 		const struct config_group *g = &d->config->group[i];
 
-		if (ownership_init(&d->ownership[d->ngroups++], d, g->name, g->hold_limit_ms) < 0)
+		if (ownership_init(&d->ownership[d->ngroups++], d, g) < 0)
 			return -ENOMEM;
 		if (g->non_owner == NON_OWNER_FORWARD)
 			log_warning("group %s: non_owner: forward is not available in this version; "

@@ -27,6 +27,7 @@
 #include "pr-sync/pr_service.h"
 
 struct config;
+struct config_group;
 struct control;
 struct daemon;
 struct iscsi_server;
@@ -67,8 +68,7 @@ bool effects_harmless(void *arg, uint32_t node);
 void effects_state_changed(void *arg, enum cluster_state s, const char *why);
 /* Publishes a first gate (refusing) for every logical unit: before the reactors start. 0 or -ENOMEM. */
 int effects_init(struct daemon *d);
-void effects_situation(const struct daemon *d, const struct group *g, uint16_t hold_limit_ms,
-		       struct alua_situation *out);
+void effects_situation(const struct ownership *o, struct alua_situation *out);
 
 /* ---- ownership.c ---- */
 typedef void (*ownership_done_fn)(void *arg, bool ok, const char *message);
@@ -81,6 +81,7 @@ struct ownership {
 	struct daemon *d;
 	const char *group; /* name */
 	uint16_t hold_limit_ms;
+	uint32_t preferred; /* node id, 0 = none */
 	uint32_t nlus;
 	struct lu **lu;
 	enum ownership_phase phase; /* of the devices of this node */
@@ -100,7 +101,7 @@ struct ownership {
 	struct cds_list_head waiters;
 };
 
-int ownership_init(struct ownership *o, struct daemon *d, const char *group, uint16_t hold_limit_ms);
+int ownership_init(struct ownership *o, struct daemon *d, const struct config_group *c);
 void ownership_fini(struct ownership *o);
 
 /* Compares what the log says with what this node does, and takes the next step. */

@@ -42,16 +42,18 @@ struct job {
 
 /* ---- what the data path is to see ---------------------------------------------------------------------- */
 
-void effects_situation(const struct daemon *d, const struct group *g, uint16_t hold_limit_ms,
-		       struct alua_situation *out)
+void effects_situation(const struct ownership *o, struct alua_situation *out)
 {
+	const struct daemon *d = o->d;
+
 	*out = (struct alua_situation){
-		.group = g,
+		.group = alua_service_find(d->alua, o->group),
 		.self = d->node,
 		.serving = d->cluster && cluster_state(d->cluster) == CLUSTER_SERVING,
 		.member = d->alua->member,
 		.nmembers = d->alua->nmembers,
-		.hold_limit_ms = hold_limit_ms,
+		.hold_limit_ms = o->hold_limit_ms,
+		.preferred = o->preferred,
 	};
 }
 
@@ -88,8 +90,7 @@ static struct alua_gate *gate_for(struct daemon *d, struct lu *lu)
 			ports[n++] = (struct alua_port_ref){ d->core.target[t]->port[p].tpgt,
 							     d->core.target[t]->port[p].rtpi };
 	qsort(ports, n, sizeof(*ports), by_tpg);
-	effects_situation(d, alua_service_find(d->alua, lu->group),
-			  ((struct ownership *)lu->control_data)->hold_limit_ms, &s);
+	effects_situation(lu->control_data, &s);
 	gate = alua_gate_new(&s, ports, n);
 	free(ports);
 	return gate;

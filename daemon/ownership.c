@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "core/log.h"
+#include "daemon/config.h"
 #include "daemon/daemon.h"
 #include "drivers/disk/disk_handlers.h"
 
@@ -407,9 +408,10 @@ static int collect_lus(struct ownership *o)
 	return 0;
 }
 
-int ownership_init(struct ownership *o, struct daemon *d, const char *group, uint16_t hold_limit_ms)
+int ownership_init(struct ownership *o, struct daemon *d, const struct config_group *c)
 {
-	*o = (struct ownership){ .d = d, .group = group, .hold_limit_ms = hold_limit_ms };
+	*o = (struct ownership){ .d = d, .group = c->name, .hold_limit_ms = c->hold_limit_ms,
+				 .preferred = c->preferred < 0 ? 0 : d->config->node[c->preferred].id };
 	CDS_INIT_LIST_HEAD(&o->waiters);
 	if (collect_lus(o) < 0)
 		return -ENOMEM;

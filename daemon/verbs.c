@@ -21,7 +21,7 @@ static json_t *group_json(struct daemon *d, struct ownership *o)
 	json_t *luns = json_array(), *ports = json_array();
 	struct alua_situation s;
 
-	effects_situation(d, g, o->hold_limit_ms, &s);
+	effects_situation(o, &s);
 	for (uint32_t i = 0; i < o->nlus; i++)
 		json_array_append_new(luns, json_string(o->lu[i]->name));
 	for (size_t i = 0; i < d->config->nnodes; i++)

@@ -141,7 +141,10 @@ static void gate_lists_every_group(void **state)
 	(void)state;
 	for (uint32_t self = 1; self <= 2; self++) {
 		struct alua_situation s = seen_by(&g, self, true);
-		struct alua_gate *gate = alua_gate_new(&s, ports, 4);
+		struct alua_gate *gate;
+
+		s.preferred = 1;
+		gate = alua_gate_new(&s, ports, 4);
 
 		assert_non_null(gate);
 		assert_int_equal(gate->ntpg, 3);
@@ -149,6 +152,8 @@ static void gate_lists_every_group(void **state)
 		assert_int_equal(gate->tpg[0].nports, 2);
 		assert_int_equal(gate->tpg[0].rtpi[1], 513);
 		assert_int_equal(gate->tpg[0].state, ALUA_STANDBY);
+		assert_true(gate->tpg[0].preferred);
+		assert_false(gate->tpg[1].preferred);
 		assert_int_equal(gate->tpg[1].state, ALUA_OPTIMIZED);
 		assert_int_equal(gate->tpg[1].rtpi[0], 258);
 		assert_int_equal(gate->tpg[2].state, ALUA_UNAVAILABLE);
