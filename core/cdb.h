@@ -26,6 +26,7 @@ enum cdb_flags {
 	ROW_NOT_STANDBY = 1 << 4, /* no medium access, yet refused in standby/unavailable (SPC-4 5.15.2.4.4/5) */
 	ROW_NOT_UNAVAILABLE = 1 << 5, /* allowed in standby, refused in unavailable */
 	ROW_CONTROL = 1 << 6,	  /* exec runs on the control thread */
+	ROW_EXCLUSIVE = 1 << 8,	  /* locks its range (core/range_lock.h) */
 	ROW_RANGE = 1 << 7,	  /* lba + blocks must lie within the medium (checked in the gate, SBC-4 5.x) */
 };
 

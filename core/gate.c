@@ -6,6 +6,7 @@
 #include "core/core.h"
 #include "core/lu.h"
 #include "core/nexus.h"
+#include "core/range_lock.h"
 #include "core/target.h"
 #include "core/wire.h"
 
@@ -151,12 +152,27 @@ static enum pass gate_range(struct scsi_cmd *cmd)
 	return PASS;
 }
 
+/* ---- ranges that another command has for itself (core/range_lock.h) ----------------------------- */
+
+static enum pass gate_exclusion(struct scsi_cmd *cmd)
+{
+	struct lu_shard *shard;
+
+	if (!(cmd->row->flags & ROW_MEDIUM) || (cmd->row->flags & ROW_EXCLUSIVE))
+		return PASS;
+	shard = lu_shard_of(cmd->lu, cmd->reactor);
+	if (__builtin_expect(cds_list_empty(&shard->locks), 1))
+		return PASS;
+	return range_lock_wait(shard, cmd) ? WAIT : PASS;
+}
+
 /* ---- the list --------------------------------------------------------------------------------- */
 
 static enum pass (*const gates[])(struct scsi_cmd *cmd) = {
-	gate_decode, gate_unit_attention, gate_alua, gate_reservation, gate_range,
+	gate_decode, gate_unit_attention, gate_alua, gate_reservation, gate_range, gate_exclusion,
 };
 #define NGATES (sizeof(gates) / sizeof(gates[0]))
+#define GATE_ALUA 2
 
 static void on_control(struct msg *m)
 {
@@ -206,4 +222,10 @@ void gate_run(struct scsi_cmd *cmd)
 		if (gates[cmd->gate](cmd) != PASS)
 			return;
 	execute(cmd);
+}
+
+void gate_again(struct scsi_cmd *cmd)
+{
+	cmd->gate = GATE_ALUA;
+	gate_run(cmd);
 }

@@ -12,4 +12,8 @@ struct scsi_cmd;
 /* Reactor. Runs the gates from cmd->gate on, then the command. */
 void gate_run(struct scsi_cmd *cmd);
 
+/* Reactor. The same for a command that waited behind the gates (core/range_lock.h): what may have changed meanwhile, asymmetric
+ * access and reservations, is looked at again. */
+void gate_again(struct scsi_cmd *cmd);
+
 #endif

@@ -45,6 +45,10 @@ void sync_cache_prefetch(struct scsi_cmd *cmd);
 void write_same(struct scsi_cmd *cmd);
 void unmap(struct scsi_cmd *cmd);
 
+/* rmw.c (SBC-3 5.2, 5.7) */
+void rmw_compare_and_write(struct scsi_cmd *cmd);
+void rmw_orwrite(struct scsi_cmd *cmd);
+
 /* hooks.c: commands whose meaning lives above core (enum core_hook) */
 void hooks_pr_in(struct scsi_cmd *cmd);
 void hooks_pr_out(struct scsi_cmd *cmd);

@@ -8,6 +8,7 @@
 #include "core/core.h"
 #include "core/gate.h"
 #include "core/nexus.h"
+#include "core/range_lock.h"
 
 /* ---- life ------------------------------------------------------------------------------------- */
 
@@ -19,6 +20,7 @@ static void shard_init(struct lu_shard *s, struct lu *lu)
 	CDS_INIT_LIST_HEAD(&s->admitted);
 	CDS_INIT_LIST_HEAD(&s->held);
 	CDS_INIT_LIST_HEAD(&s->drains);
+	CDS_INIT_LIST_HEAD(&s->locks);
 	s->hold_timer.fn = hold_expired;
 	s->lu = lu;
 }
@@ -36,6 +38,7 @@ struct lu *lu_new(struct core *core, const char *name)
 		free(lu);
 		return NULL;
 	}
+	CDS_INIT_LIST_HEAD(&lu->range_locks);
 	memset(lu->shard, 0, core->nreactors * sizeof(*lu->shard));
 	for (unsigned i = 0; i < core->nreactors; i++)
 		shard_init(&lu->shard[i], lu);
@@ -106,6 +109,8 @@ void lu_task_ended(struct scsi_cmd *cmd)
 		cds_list_del(&cmd->state_link);
 		if (cmd->status != STATUS_GOOD)
 			s->errors++;
+		if (!cds_list_empty(&s->locks))
+			range_lock_task_ended(s, cmd);
 		if (!cds_list_empty(&s->drains))
 			drains_check(s);
 	}

@@ -75,6 +75,7 @@ struct lu_shard { /* lists of struct scsi_cmd unless said otherwise */
 	struct cds_list_head tasks;    /* scsi_cmd.task_link: all commands here, from decode to done */
 	struct cds_list_head admitted; /* scsi_cmd.state_link, by seq */
 	struct cds_list_head held;     /* scsi_cmd.state_link, by arrival */
+	struct cds_list_head locks;    /* struct range_lock_part: ranges that one command has for itself */
 	struct cds_list_head drains;   /* struct lu_barrier_part, waiting for admitted ones */
 	struct reactor_timer hold_timer;
 	struct lu *lu;
@@ -99,6 +100,7 @@ struct lu {
 	const struct resv_view *resv;	/* NULL = nothing reserved or registered */
 	const struct mode_state *mode;	/* never NULL */
 	void *control_data;		/* the daemon's */
+	struct cds_list_head range_locks; /* control thread: core/range_lock.c */
 	struct lu_shard *shard;		/* [core->nreactors] */
 };
 

@@ -120,6 +120,7 @@ static uint16_t block_limits(const struct scsi_cmd *cmd, uint8_t *p)
 	uint32_t max = lu->max_transfer_bytes / lu->block_size, optimal = OPTIMAL_TRANSFER_BYTES / lu->block_size;
 
 	p[0] = 0x00; /* WSNZ=0 */
+	p[1] = COMPARE_AND_WRITE_MAX_BLOCKS;
 	put_be16(p + 2, 1u << lu->lb_per_pb_exp);
 	put_be32(p + 4, max);
 	put_be32(p + 8, optimal < max ? optimal : max);

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * COMPARE AND WRITE (SBC-3 5.2) and ORWRITE (16) (5.7): read, decide, write, with the range locked in between.
+ */
+#include <string.h>
+
+#include "core/cdb.h"
+#include "core/handlers.h"
+#include "core/lu.h"
+#include "core/medium.h"
+#include "core/range_lock.h"
+#include "core/reactor.h"
+#include "core/rw.h"
+
+struct rmw { /* cmd->handler_data */
+	struct range_lock *lock;
+	uint8_t *medium; /* len bytes: read, changed, written */
+	uint32_t len;
+	int err;
+	int64_t differs; /* first byte that did not compare, or -1 */
+};
+
+static bool is_compare(const struct scsi_cmd *cmd)
+{
+	return cmd->row->exec == rmw_compare_and_write;
+}
+
+/* ---- end ---------------------------------------------------------------------------------------------- */
+
+static void rmw_free(struct scsi_cmd *cmd)
+{
+	struct rmw *r = cmd->handler_data;
+
+	reactor_buf_put(cmd->reactor, r->medium, r->len);
+	reactor_buf_put(cmd->reactor, r, sizeof(*r));
+	cmd->handler_data = NULL;
+}
+
+static void released(struct scsi_cmd *cmd)
+{
+	struct rmw r = *(struct rmw *)cmd->handler_data;
+	struct sense_detail d = { .field = -1, .bit = -1, .has_info = true };
+
+	rmw_free(cmd);
+	if (r.err < 0) {
+		medium_error(cmd, r.err);
+	} else if (r.differs >= 0) {
+		d.info = r.differs; /* offset of the first byte that differs (5.2) */
+		cmd_sense_detail(cmd, SENSE_MISCOMPARE, &d);
+	} else if (cmd->aborted) {
+		cmd_complete(cmd);
+	} else {
+		rw_written(cmd, r.len);
+		cmd_good(cmd, 0);
+	}
+}
+
+static void rmw_end(struct scsi_cmd *cmd, int err)
+{
+	struct rmw *r = cmd->handler_data;
+
+	r->err = err;
+	range_lock_release(r->lock, released);
+}
+
+/* ---- steps ------------------------------------------------------------------------------------------------ */
+
+static void written(struct disk_io *io)
+{
+	rmw_end(medium_cmd(io), io->result);
+}
+
+static int64_t first_difference(const uint8_t *a, const uint8_t *b, uint32_t len)
+{
+	for (uint32_t i = 0; i < len; i++)
+		if (a[i] != b[i])
+			return i;
+	return -1;
+}
+
+/* False: nothing is to be written. */
+static bool decide(struct scsi_cmd *cmd, struct rmw *r)
+{
+	if (is_compare(cmd)) {
+		r->differs = first_difference(r->medium, cmd->buf, r->len);
+		memcpy(r->medium, cmd->buf + r->len, r->len);
+		return r->differs < 0;
+	}
+	for (uint32_t i = 0; i < r->len; i++)
+		r->medium[i] |= cmd->buf[i];
+	return true;
+}
+
+static void read_done(struct disk_io *io)
+{
+	struct scsi_cmd *cmd = medium_cmd(io);
+	struct rmw *r = cmd->handler_data;
+
+	if (io->result < 0 || cmd->aborted || !decide(cmd, r)) {
+		rmw_end(cmd, io->result);
+		return;
+	}
+	medium_prepare(cmd, DISK_WRITE, 0, r->len, r->medium, written);
+	cmd->io.fua = medium_write_through(cmd);
+	disk_submit(cmd->disk, &cmd->io);
+}
+
+static void granted(struct scsi_cmd *cmd)
+{
+	struct rmw *r = cmd->handler_data;
+
+	if (cmd->aborted)
+		rmw_end(cmd, 0);
+	else
+		medium_submit(cmd, DISK_READ, 0, r->len, r->medium, read_done);
+}
+
+/* ---- start -------------------------------------------------------------------------------------------------- */
+
+static bool rmw_new(struct scsi_cmd *cmd, uint32_t blocks)
+{
+	struct rmw *r = reactor_buf_get(cmd->reactor, sizeof(*r));
+
+	if (!r)
+		return false;
+	*r = (struct rmw){ .len = blocks * cmd->lu->block_size, .differs = -1 };
+	r->medium = reactor_buf_get(cmd->reactor, r->len);
+	if (!r->medium) {
+		reactor_buf_put(cmd->reactor, r, sizeof(*r));
+		return false;
+	}
+	cmd->handler_data = r;
+	r->lock = range_lock_acquire(cmd, granted);
+	if (!r->lock)
+		rmw_free(cmd);
+	return r->lock;
+}
+
+static void start(struct scsi_cmd *cmd, uint32_t blocks)
+{
+	if (!blocks)
+		cmd_good(cmd, 0);
+	else if (!rmw_new(cmd, blocks))
+		cmd_status(cmd, STATUS_BUSY);
+}
+
+void rmw_compare_and_write(struct scsi_cmd *cmd)
+{
+	uint64_t want = 2ull * cmd->blocks * cmd->lu->block_size;
+
+	/* The two halves must be whole: with less or more there is no telling what is compared with what. */
+	if (cmd->expected_len != want || cmd->data_out_got != want)
+		cmd_bad_field(cmd, 13, -1);
+	else
+		start(cmd, cmd->blocks);
+}
+
+void rmw_orwrite(struct scsi_cmd *cmd)
+{
+	start(cmd, rw_blocks_arrived(cmd));
+}
