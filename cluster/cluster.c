@@ -60,6 +60,7 @@ struct cluster {
 
 	qb_loop_timer_handle tick;
 	bool ticking, woken;
+	struct msg wake;
 	unsigned publishing; /* answers still missing */
 	bool published_ok;
 	struct persist_waiter published;
@@ -258,9 +259,9 @@ static bool io_harmless(void *arg, uint32_t node)
 	return c->cb.harmless(c->cb.arg, node);
 }
 
-static void wake_job(void *data)
+static void woken(struct msg *m)
 {
-	struct cluster *c = data;
+	struct cluster *c = caa_container_of(m, struct cluster, wake);
 
 	c->woken = false;
 	replog_timer(c->log, now_ns());
@@ -270,8 +271,11 @@ static void io_wake(void *arg)
 {
 	struct cluster *c = arg;
 
-	if (!c->woken)
-		c->woken = !qb_loop_job_add(c->loop, QB_LOOP_HIGH, c, wake_job);
+	if (c->woken)
+		return;
+	c->woken = true;
+	c->wake.fn = woken;
+	mailbox_post(c->control, &c->wake);
 }
 
 static void io_log(void *arg, enum log_level level, const char *text)
@@ -503,7 +507,7 @@ static int connect_transport(struct cluster *c, const struct cluster_params *p)
 
 	if (p->local) {
 		c->quorate = true;
-		c->local = local_new(c->loop, p->node, &ev);
+		c->local = local_new(c->control, p->node, &ev);
 		replog_quorum(c->log, true);
 		return c->local ? 0 : -ENOMEM;
 	}
@@ -574,9 +578,9 @@ void cluster_stop(struct cluster *c)
 	}
 	if (c->ticking)
 		qb_loop_timer_del(c->loop, c->tick);
+	while (c->woken) /* cannot be taken back from the mailbox */
+		mailbox_run(c->control);
 	replog_free(c->log);
-	if (c->woken)
-		qb_loop_job_del(c->loop, QB_LOOP_HIGH, c, wake_job);
 	store_close(c->store);
 	free(c);
 }

@@ -13,20 +13,23 @@ struct local_msg {
 };
 
 struct local {
-	qb_loop_t *loop;
+	struct mailbox *control;
+	struct msg turn;
 	uint32_t node;
 	struct transport_events ev;
 	struct cds_list_head queue;
-	bool joined, scheduled;
+	bool joined, scheduled, closing;
 };
 
-static void turn(void *data)
+static void turn(struct msg *msg)
 {
-	struct local *l = data;
+	struct local *l = caa_container_of(msg, struct local, turn);
 	CDS_LIST_HEAD(list);
 	struct local_msg *m, *next;
 
 	l->scheduled = false;
+	if (l->closing)
+		return;
 	if (!l->joined) {
 		l->joined = true;
 		l->ev.confchg(l->ev.arg, &l->node, 1, NULL, 0, &l->node, 1);
@@ -39,26 +42,23 @@ static void turn(void *data)
 	}
 }
 
-static int schedule(struct local *l)
+static void schedule(struct local *l)
 {
 	if (l->scheduled)
-		return 0;
-	l->scheduled = !qb_loop_job_add(l->loop, QB_LOOP_HIGH, l, turn);
-	return l->scheduled ? 0 : -ENOMEM;
+		return;
+	l->scheduled = true;
+	mailbox_post(l->control, &l->turn);
 }
 
-struct local *local_new(qb_loop_t *loop, uint32_t node, const struct transport_events *ev)
+struct local *local_new(struct mailbox *control, uint32_t node, const struct transport_events *ev)
 {
 	struct local *l = calloc(1, sizeof(*l));
 
 	if (!l)
 		return NULL;
-	*l = (struct local){ .loop = loop, .node = node, .ev = *ev };
+	*l = (struct local){ .control = control, .node = node, .ev = *ev, .turn.fn = turn };
 	CDS_INIT_LIST_HEAD(&l->queue);
-	if (schedule(l)) {
-		free(l);
-		return NULL;
-	}
+	schedule(l);
 	return l;
 }
 
@@ -72,7 +72,8 @@ int local_send(struct local *l, const void *msg, size_t len)
 	memcpy(m->data, msg, len);
 	CDS_INIT_LIST_HEAD(&m->link);
 	cds_list_add_tail(&m->link, &l->queue);
-	return schedule(l);
+	schedule(l);
+	return 0;
 }
 
 void local_free(struct local *l)
@@ -81,8 +82,9 @@ void local_free(struct local *l)
 
 	if (!l)
 		return;
-	if (l->scheduled)
-		qb_loop_job_del(l->loop, QB_LOOP_HIGH, l, turn);
+	l->closing = true;
+	while (l->scheduled)
+		mailbox_run(l->control);
 	cds_list_for_each_entry_safe(m, next, &l->queue, link)
 		free(m);
 	free(l);

@@ -99,7 +99,8 @@ struct replog {
 	/* the state's place in history (see replog.h) */
 	uint64_t position, generation, history, branch, next_order;
 	uint64_t committed_generation, committed_history;
-	uint64_t dirty_generation; /* newest generation in which an operation was applied */
+	uint64_t dirty_generation; /* newest generation that an answer may depend on */
+	uint64_t op_position;	   /* of the newest operation */
 	uint32_t nknown;
 	uint64_t known[REPLOG_KNOWN_MAX];
 	uint32_t version;
@@ -208,6 +209,7 @@ void synced_deliver(struct replog *r, struct member *from, const struct synced *
 void op_propose(struct proposer *p, uint16_t service, const void *msg, size_t len, propose_done_fn done,
 		void *cookie);
 void op_deliver(struct replog *r, struct member *from, const struct op *op);
+void op_view(struct replog *r); /* at a VIEW, the generation being new: what is still open now depends on it */
 void op_members(struct replog *r); /* the membership event of a VIEW, at the current position */
 void op_settle(struct replog *r);  /* done position, acks, commit, completions */
 void op_fail_all(struct replog *r, enum propose_status status);

@@ -192,7 +192,8 @@ static void start_branch(struct replog *r, struct member *self)
 	self->order = 0;
 	r->next_order = 1;
 	self->synced = true;
-	r->serve_from = 0;
+	self->acked = r->position;
+	r->serve_from = r->op_position = 0;
 	self->committed_generation = r->committed_generation;
 	r->publish_again = true;
 }

@@ -166,6 +166,24 @@ static void inflight_run(struct replog *r, struct inflight *f)
 	f->pending--;
 }
 
+/* An operation that a lost member has not acknowledged is answered under the new membership: the new history has to be
+ * on stable storage then, or after a power loss of all that member's older state would look as good. Judged by the acks
+ * in the stream, so that every member comes to the same. */
+void op_view(struct replog *r)
+{
+	struct pending *p;
+	bool open = false;
+
+	for (uint32_t i = 0; i < r->nmembers; i++)
+		open |= r->member[i].synced && r->member[i].acked < r->op_position;
+	if (!open)
+		return;
+	r->dirty_generation = r->ack_owed_generation = r->generation;
+	cds_list_for_each_entry(p, &r->pendings, link)
+		if (p->position)
+			p->generation = r->generation;
+}
+
 void op_members(struct replog *r)
 {
 	uint32_t node[REPLOG_MEMBERS_MAX];
@@ -317,6 +335,7 @@ void op_deliver(struct replog *r, struct member *from, const struct op *op)
 		return;
 	}
 	r->position++;
+	r->op_position = r->position;
 	r->dirty_generation = r->generation;
 	if (from->node != r->p.node) {
 		r->ack_owed = r->position;

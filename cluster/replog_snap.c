@@ -19,6 +19,7 @@ static void fill_meta(struct replog *r, struct snapshot *s)
 				.branch = r->branch,
 				.position = r->position,
 				.next_order = r->next_order,
+				.op_position = r->op_position,
 				.established = r->established,
 				.view_stale = r->view_stale,
 				.lineage = { .generation = r->generation,
@@ -30,13 +31,10 @@ static void fill_meta(struct replog *r, struct snapshot *s)
 	memcpy(s->lineage.known, r->known, r->nknown * sizeof(r->known[0]));
 	for (uint32_t i = 0; i < r->nmembers; i++) {
 		struct member *m = &r->member[i];
-		bool self = m->node == r->p.node;
 
 		if (m->synced)
-			s->member[s->nmembers++] = (struct snapshot_member){
-				m->node, m->incarnation, m->order, self ? r->done_position : m->acked,
-				self ? r->committed_generation : m->committed_generation
-			};
+			s->member[s->nmembers++] = (struct snapshot_member){ m->node, m->incarnation, m->order, m->acked,
+									     m->committed_generation };
 	}
 	for (uint32_t i = 0; i < r->nunfenced; i++)
 		s->unfenced[s->nunfenced++] = (struct seat){ r->unfenced[i].node, r->unfenced[i].incarnation, 0 };
@@ -262,6 +260,7 @@ static void take_place(struct replog *r, const struct snapshot *s)
 	r->history = l->history;
 	r->branch = s->branch;
 	r->next_order = s->next_order;
+	r->op_position = s->op_position;
 	r->committed_generation = l->committed_generation;
 	r->committed_history = l->committed_history;
 	r->dirty_generation = s->dirty_generation;

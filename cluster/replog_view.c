@@ -295,6 +295,7 @@ static void view_apply(struct replog *r, const struct view *v)
 {
 	r->position++;
 	r->generation = v->generation;
+	op_view(r);
 	r->history = r->branch = v->history;
 	r->version = v->version;
 	known_add(r, v->history);
