@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The one list of gates between a command and its execution, in the order of SAM-5/SPC-4:
- *   decode → unit attention → ALUA → reservation → range and protection → execute
+ *   decode → unit attention → ALUA → reservation → range and protection → other commands' locked ranges → execute
  * Each gate looks at columns of the command's row and at what the control thread published.
  */
 #ifndef SANDEM_CORE_GATE_H
