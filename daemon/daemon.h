@@ -50,7 +50,7 @@ struct daemon {
 	struct ownership *ownership; /* [ngroups], in the configuration's order */
 	uint64_t started; /* CLOCK_MONOTONIC seconds */
 	bool standalone;	/* groups are promoted here as soon as they can be */
-	bool promoted;		/* … which was tried */
+	uint32_t promoting;	/* … groups of which that is not known yet */
 	bool stopping;
 	uint32_t releasing;	/* groups still to be released at the end */
 	int exit_code;
@@ -116,6 +116,9 @@ struct ownership *ownership_find(struct daemon *d, const char *group);
 /* ---- verbs.c ---- */
 int verbs_start(struct daemon *d, const char *run_dir, char *err, size_t errlen);
 void verbs_stop(struct daemon *d);
-void daemon_shutdown(struct daemon *d, const char *why); /* main.c: orderly end */
+
+/* ---- main.c ---- */
+int daemon_open_portals(struct daemon *d, char *err, size_t errlen); /* binds, lets initiators in */
+void daemon_shutdown(struct daemon *d, const char *why);	      /* orderly end */
 
 #endif

@@ -7,6 +7,7 @@
  *                       └─ change …                                                      └─ done → cluster_effects_done
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -353,16 +354,25 @@ bool effects_harmless(void *arg, uint32_t node)
 /* Without a cluster manager nobody else says who owns what. */
 static void promoted(void *arg, bool ok, const char *message)
 {
-	struct ownership *o = arg;
+	struct daemon *d = ((struct ownership *)arg)->d;
+	char err[512];
 
-	if (ok || o->d->stopping)
+	if (d->stopping)
 		return;
-	o->d->exit_code = 1;
-	daemon_shutdown(o->d, message);
+	if (ok && --d->promoting)
+		return;
+	if (!ok)
+		snprintf(err, sizeof(err), "%s", message);
+	else if (daemon_open_portals(d, err, sizeof(err)) == 0)
+		return;
+	log_error("cannot start: %s", err);
+	d->exit_code = 1;
+	daemon_shutdown(d, "not started");
 }
 
 static void promote_all(struct daemon *d)
 {
+	d->promoting = d->ngroups;
 	for (uint32_t i = 0; i < d->ngroups; i++)
 		ownership_promote(&d->ownership[i], promoted, &d->ownership[i]);
 }
@@ -383,10 +393,8 @@ void effects_state_changed(void *arg, enum cluster_state s, const char *why)
 		abort();
 	job_start(j);
 	reconcile_all(d);
-	if (s == CLUSTER_SERVING && d->standalone && !d->promoted) {
-		d->promoted = true;
+	if (s == CLUSTER_SERVING && d->standalone && !d->iscsi && !d->promoting)
 		promote_all(d);
-	}
 	if (s == CLUSTER_FAILED) {
 		d->exit_code = 1;
 		daemon_shutdown(d, why);

@@ -48,8 +48,12 @@ static void group_released(void *arg, bool ok, const char *message)
 		log_error("shutdown: a LUN group could not be released cleanly: %s", message);
 		d->exit_code = 1;
 	}
-	if (--d->releasing == 0)
+	if (--d->releasing)
+		return;
+	if (d->iscsi)
 		iscsi_stop(d->iscsi, sessions_ended, d);
+	else
+		sessions_ended(d);
 }
 
 static void too_late(void *arg)
@@ -196,7 +200,7 @@ static int make_services(struct daemon *d, char *err, size_t errlen)
 	return 0;
 }
 
-static int start_iscsi(struct daemon *d, char *err, size_t errlen)
+int daemon_open_portals(struct daemon *d, char *err, size_t errlen)
 {
 	const struct config_node *n = &d->config->node[config_find_node(d->config, d->node_name)];
 	struct iscsi_params p = { .portal = n->portal, .nportals = n->nportals, .settings = d->config->iscsi };
@@ -230,7 +234,8 @@ static int start(struct daemon *d, const struct options *o, char *err, size_t er
 		if (rc < 0)
 			return fail(err, errlen, "reactor thread", rc);
 	}
-	rc = start_iscsi(d, err, errlen);
+	/* A standalone node has nobody to send initiators to meanwhile: it lets them in when its LUNs are there. */
+	rc = d->standalone ? 0 : daemon_open_portals(d, err, errlen);
 	if (rc < 0)
 		return rc;
 	effects_state_changed(d, cluster_state(d->cluster), cluster_why(d->cluster));

@@ -339,10 +339,10 @@ static void verb_session_list(void *arg, const json_t *args, struct control_repl
 	(void)args;
 	if (q)
 		*q = (struct session_query){ d, reply };
-	if (d->stopping || !q || iscsi_sessions(d->iscsi, sessions_known, q) < 0) {
+	if (d->stopping || !d->iscsi || !q || iscsi_sessions(d->iscsi, sessions_known, q) < 0) {
 		free(q);
 		control_error(reply, CONTROL_FAILED, "sessions can't be listed: %s",
-			      d->stopping ? "the daemon is ending" : "out of memory");
+			      d->stopping || !d->iscsi ? "the daemon's portals are not open" : "out of memory");
 	}
 }
 
