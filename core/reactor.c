@@ -214,7 +214,7 @@ static void turn_end(struct reactor *r)
 	uint64_t ns = sleep_ns(r);
 	struct __kernel_timespec ts = { .tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000 };
 
-	if (io_uring_cq_ready(&r->ring) || !cds_wfcq_empty(&r->mailbox.head, &r->mailbox.tail)) {
+	if (r->stopping || io_uring_cq_ready(&r->ring) || !cds_wfcq_empty(&r->mailbox.head, &r->mailbox.tail)) {
 		io_uring_submit_and_get_events(&r->ring);
 		return;
 	}
