@@ -135,14 +135,16 @@ static void kept_free(struct replog *r)
 	r->kept_bytes = 0;
 }
 
-/* A state that was taken in but not announced is this node's alone. */
+/* A state that was taken in but not announced: nobody waited for this node, so what was acknowledged since may be
+ * missing in it. It does not count as anybody's source. */
 void join_reset(struct replog *r)
 {
 	if (r->join == JOIN_PUBLISH || r->join == JOIN_ANNOUNCED) {
 		for (uint32_t i = 0; i < r->nmembers; i++)
 			r->member[i].synced = false;
 		r->branch = mix64(mix64(r->branch, r->p.incarnation), r->round);
-		r->established = false;
+		r->established = r->live = false;
+		r->outdated = true;
 	}
 	r->join = JOIN_NONE;
 	kept_free(r);
