@@ -101,6 +101,7 @@ struct replog {
 	uint64_t committed_generation, committed_history;
 	uint64_t dirty_generation; /* newest generation that an answer may depend on */
 	uint64_t op_position;	   /* of the newest operation */
+	uint64_t lost_acked;	   /* 1 + the least position that a member had acked when it went, since the last VIEW; 0: none */
 	uint32_t nknown;
 	uint64_t known[REPLOG_KNOWN_MAX];
 	uint32_t version;
@@ -185,6 +186,7 @@ void view_settle(struct replog *r);
 void view_deliver(struct replog *r, struct member *from, const struct view *v);
 void view_unsync(struct replog *r, struct member *m);
 void branch_fork(struct replog *r);
+void member_out(struct replog *r, struct member *m); /* no longer synced, for whatever reason */
 void goodbye_deliver(struct replog *r, struct member *from, uint64_t incarnation);
 
 /* replog_join.c */

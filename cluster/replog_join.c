@@ -193,7 +193,7 @@ static void start_branch(struct replog *r, struct member *self)
 	r->next_order = 1;
 	self->synced = true;
 	self->acked = r->position;
-	r->serve_from = r->op_position = 0;
+	r->serve_from = r->op_position = r->lost_acked = 0;
 	self->committed_generation = r->committed_generation;
 	r->publish_again = true;
 }

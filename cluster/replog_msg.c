@@ -457,6 +457,7 @@ int snapshot_parse(struct snapshot *s, const void *p, size_t len, const char **w
 	s->position = pb->position;
 	s->next_order = pb->next_order;
 	s->op_position = pb->op_position;
+	s->lost_acked = pb->lost_acked;
 	s->established = pb->established;
 	s->view_stale = pb->view_stale;
 	*why = "a value in it is out of bounds";
@@ -491,6 +492,7 @@ static void snapshot_put(const struct snapshot *s, Replog__ServiceState *sv, Rep
 	pb.position = s->position;
 	pb.next_order = s->next_order;
 	pb.op_position = s->op_position;
+	pb.lost_acked = s->lost_acked;
 	pb.established = s->established;
 	pb.view_stale = s->view_stale;
 	for (uint32_t i = 0; i < s->nmembers; i++) {

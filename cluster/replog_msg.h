@@ -113,7 +113,7 @@ struct snapshot_member {
 };
 struct snapshot {
 	struct lineage lineage;
-	uint64_t dirty_generation, branch, position, next_order, op_position;
+	uint64_t dirty_generation, branch, position, next_order, op_position, lost_acked;
 	bool established, view_stale;
 	uint32_t nmembers, nunfenced;
 	struct snapshot_member member[REPLOG_MEMBERS_MAX];

@@ -172,10 +172,9 @@ static void inflight_run(struct replog *r, struct inflight *f)
 void op_view(struct replog *r)
 {
 	struct pending *p;
-	bool open = false;
+	bool open = r->lost_acked && r->lost_acked - 1 < r->op_position;
 
-	for (uint32_t i = 0; i < r->nmembers; i++)
-		open |= r->member[i].synced && r->member[i].acked < r->op_position;
+	r->lost_acked = 0;
 	if (!open)
 		return;
 	r->dirty_generation = r->ack_owed_generation = r->generation;

@@ -20,6 +20,7 @@ static void fill_meta(struct replog *r, struct snapshot *s)
 				.position = r->position,
 				.next_order = r->next_order,
 				.op_position = r->op_position,
+				.lost_acked = r->lost_acked,
 				.established = r->established,
 				.view_stale = r->view_stale,
 				.lineage = { .generation = r->generation,
@@ -263,6 +264,7 @@ static void take_place(struct replog *r, const struct snapshot *s)
 	r->branch = s->branch;
 	r->next_order = s->next_order;
 	r->op_position = s->op_position;
+	r->lost_acked = s->lost_acked;
 	r->committed_generation = l->committed_generation;
 	r->committed_history = l->committed_history;
 	r->dirty_generation = s->dirty_generation;

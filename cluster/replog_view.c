@@ -135,11 +135,18 @@ static void member_remove(struct replog *r, struct member *m)
 	r->nmembers--;
 }
 
-/* m is out of the branch without having said that it is drained. */
-void view_unsync(struct replog *r, struct member *m)
+void member_out(struct replog *r, struct member *m)
 {
 	m->synced = false;
 	r->view_stale = true;
+	if (!r->lost_acked || m->acked + 1 < r->lost_acked)
+		r->lost_acked = m->acked + 1;
+}
+
+/* m is out of the branch without having said that it is drained. */
+void view_unsync(struct replog *r, struct member *m)
+{
+	member_out(r, m);
 	if (m->node != r->p.node && !r->io.harmless(r->io.arg, m->node))
 		unfenced_add(r, m->node, m->incarnation);
 }
@@ -234,8 +241,7 @@ void goodbye_deliver(struct replog *r, struct member *from, uint64_t incarnation
 		return;
 	from->goodbye = true;
 	if (from->synced) {
-		from->synced = false;
-		r->view_stale = true;
+		member_out(r, from);
 		branch_fork(r);
 	}
 	if (self)

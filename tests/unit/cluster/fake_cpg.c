@@ -424,6 +424,8 @@ static void end(struct fake *f, uint32_t node, enum replog_gone_reason reason)
 	struct fake_node *n = &f->node[node];
 	unsigned partition = n->partition;
 
+	if (f->trace)
+		printf("[%u] ends, reason %d\n", node, reason);
 	memory_gone(n);
 	if (reason == REPLOG_NODE_DOWN)
 		n->partition = 1000 + node;
@@ -644,6 +646,8 @@ static void proposal_done(void *arg, enum propose_status status, const void *res
 	assert_false(p->finished);
 	p->finished = true;
 	p->status = status;
+	if (c->fake->trace)
+		printf("[%u] proposal %zu%s: status %d\n", p->node, c->at, p->op.persist ? " (durable)" : "", status);
 	if (status == PROPOSE_OK && c->fake->follow)
 		check_everywhere(c->fake, c->at);
 	if (status == PROPOSE_OK) {

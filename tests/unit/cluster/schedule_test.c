@@ -173,8 +173,10 @@ static const char *all_there(struct fake *f, const struct kind *k, unsigned *nre
 				return "a proposal was never answered";
 			if (pr->status != PROPOSE_OK || (k->any_fault && !pr->op.persist))
 				continue;
-			if (f->node[i].toy.cell[pr->op.cell] != pr->op.value && !kept_aside(f, k, pr))
+			if (f->node[i].toy.cell[pr->op.cell] != pr->op.value && !kept_aside(f, k, pr)) {
+				print_error("proposal %zu is not on node %u\n", p, i);
 				return "an acknowledged operation is lost";
+			}
 		}
 	}
 	return NULL;
@@ -238,7 +240,7 @@ static void run_kind(const struct kind *k)
 		ok += run(k, seed, false, &nrefused);
 	print_message("%s: %llu schedules, %u operations acknowledged, %u members refused as diverged\n", k->name,
 		      (unsigned long long)n, ok, nrefused);
-	assert_true(nrefused * 50 < n);
+	assert_true(nrefused * 20 < n);
 	assert_true(ok > n); /* a schedule in which nothing is ever acknowledged shows nothing */
 }
 
