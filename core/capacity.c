@@ -46,8 +46,8 @@ void capacity_16(struct scsi_cmd *cmd)
 	cmd_reply(cmd, data, sizeof(data));
 }
 
-/* One extent, "mapped or unknown" (status 0h) up to the last block: true of any medium, and the device handlers can't tell holes
- * from data. */
+/* One extent, "mapped or unknown" (status 0h) up to the last block: true of any medium, and the
+ * device handlers can't tell holes from data. */
 void capacity_lba_status(struct scsi_cmd *cmd)
 {
 	uint64_t lba = get_be64(cmd->cdb + 2), blocks = blocks_of(cmd->lu), left;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The command table. Columns resv: SPC-4 table 68/69, SBC-3 table 13. A CDB bit that is not in the usage column is
- * refused by the decode gate, so these say what is implemented: no RDPROTECT/WRPROTECT/VRPROTECT (no protection
- * information), no NACA (NORMACA=0), no obsolete bits.
+ * The command table. Columns resv: SPC-4 table 68/69, SBC-3 table 13. A CDB bit that is not in the
+ * usage column is refused by the decode gate, so these say what is implemented: no
+ * RDPROTECT/WRPROTECT/VRPROTECT (no protection information), no NACA (NORMACA=0), no obsolete bits.
  */
 #include <stdbool.h>
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What the rows of the command table execute, by family (one file each). Every handler ends its command exactly once with
- * the cmd_complete() family, at once or from the completion of its I/O. Thread: cmd->reactor; those in hooks.c run on
- * the control thread.
+ * What the rows of the command table execute, by family (one file each). Every handler ends its
+ * command exactly once with the cmd_complete() family, at once or from the completion of its I/O.
+ * Thread: cmd->reactor; those in hooks.c run on the control thread.
  */
 #ifndef SANDEM_CORE_HANDLERS_H
 #define SANDEM_CORE_HANDLERS_H

@@ -40,7 +40,8 @@ void medium_flush(struct scsi_cmd *cmd, void (*done)(struct disk_io *io))
 	medium_submit(cmd, DISK_FLUSH, 0, 0, NULL, done);
 }
 
-/* The first errors of a logical unit are logged, then fewer and fewer: a dead disk must not fill the log. */
+/* The first errors of a logical unit are logged, then fewer and fewer: a dead disk must not fill
+ * the log. */
 static bool worth_a_line(uint64_t errors)
 {
 	return (errors & (errors + 1)) == 0;
@@ -72,7 +73,7 @@ bool medium_step_failed(struct scsi_cmd *cmd)
 	return false;
 }
 
-/* ---- many steps --------------------------------------------------------------------------------------- */
+/* ---- many steps ------------------------------------------------------------------------------ */
 
 static void walk_done(struct disk_io *io);
 

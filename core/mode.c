@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * MODE SENSE (6), (10) (SPC-4 6.13, 6.14; pages: 7.5, SBC-3 6.5). A page is a row; its function writes current values, or with
- * PC=01b the mask of what MODE SELECT can change.
+ * MODE SENSE (6), (10) (SPC-4 6.13, 6.14; pages: 7.5, SBC-3 6.5). A page is a row; its function
+ * writes current values, or with PC=01b the mask of what MODE SELECT can change.
  */
 #include <string.h>
 
@@ -16,10 +16,11 @@ enum page_control { PC_CURRENT, PC_CHANGEABLE, PC_DEFAULT, PC_SAVED };
 #define ALL_PAGES 0x3f
 #define ALL_SUBPAGES 0xff
 
-/* What a unit starts with (SPC-4 7.5.8, SBC-3 6.5.5): all of mode_state but the write cache is off. */
+/* What a unit starts with (SPC-4 7.5.8, SBC-3 6.5.5): all of mode_state but the write cache is
+ * off. */
 static const struct mode_state defaults = { .wce = true };
 
-/* ---- the pages: p[0], p[1] are filled in by the caller --------------------------------------------------- */
+/* ---- the pages: p[0], p[1] are filled in by the caller --------------------------------------- */
 
 static void error_recovery(uint8_t *p, const struct mode_state *m, bool changeable)
 {
@@ -84,7 +85,7 @@ static uint8_t *put_page(uint8_t *p, const struct page *page, const struct scsi_
 	return p + 2 + page->len;
 }
 
-/* ---- block descriptors (SBC-3 6.5.2) ------------------------------------------------------------------------ */
+/* ---- block descriptors (SBC-3 6.5.2) --------------------------------------------------------- */
 
 static uint8_t *put_descriptor(uint8_t *p, const struct lu *lu, bool long_lba)
 {
@@ -107,7 +108,7 @@ static uint8_t device_specific(const struct scsi_cmd *cmd)
 	return (wp ? 0x80 : 0) | 0x10; /* WP, DPOFUA */
 }
 
-/* ---- the command --------------------------------------------------------------------------------------------- */
+/* ---- the command ----------------------------------------------------------------------------- */
 
 static bool pages_exist(uint8_t code)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* REPORT SUPPORTED OPERATION CODES (SPC-4 6.35), REPORT SUPPORTED TASK MANAGEMENT FUNCTIONS (6.36): the command table, told. */
+/* REPORT SUPPORTED OPERATION CODES (SPC-4 6.35), REPORT SUPPORTED TASK MANAGEMENT FUNCTIONS
+ * (6.36): the command table, told. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -32,7 +33,7 @@ static uint8_t *put_timeouts(uint8_t *p)
 	return p + TIMEOUTS_LEN;
 }
 
-/* ---- all commands (6.35.2) -------------------------------------------------------------------------------- */
+/* ---- all commands (6.35.2) ------------------------------------------------------------------- */
 
 static uint8_t *put_row(uint8_t *p, const struct cdb_row *row, bool rctd)
 {
@@ -64,7 +65,7 @@ static void report_all(struct scsi_cmd *cmd, bool rctd)
 	free(data);
 }
 
-/* ---- one command (6.35.3) ----------------------------------------------------------------------------------- */
+/* ---- one command (6.35.3) -------------------------------------------------------------------- */
 
 static void report_one(struct scsi_cmd *cmd, const struct cdb_row *row, bool rctd)
 {
@@ -122,7 +123,7 @@ void opcodes_report(struct scsi_cmd *cmd)
 	cmd_bad_field(cmd, 2, 2);
 }
 
-/* ---- task management functions --------------------------------------------------------------------------------- */
+/* ---- task management functions --------------------------------------------------------------- */
 
 void opcodes_report_tmfs(struct scsi_cmd *cmd)
 {

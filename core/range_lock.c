@@ -35,7 +35,7 @@ struct range_lock {
 	struct range_lock_part part[]; /* [core->nreactors] */
 };
 
-/* ---- ranges ----------------------------------------------------------------------------------------- */
+/* ---- ranges ---------------------------------------------------------------------------------- */
 
 static bool overlap(const struct range *a, const struct range *b)
 {
@@ -56,7 +56,8 @@ static struct range touched(const struct scsi_cmd *cmd)
 	return (struct range){ cmd->lba, cmd->lba + cmd->blocks };
 }
 
-/* Exclusive commands keep clear of each other by their locks, not by waiting for each other's end. */
+/* Exclusive commands keep clear of each other by their locks, not by waiting for each other's
+ * end. */
 static bool is_in_the_way(const struct scsi_cmd *cmd, const struct range *locked)
 {
 	struct range r;
@@ -67,7 +68,7 @@ static bool is_in_the_way(const struct scsi_cmd *cmd, const struct range *locked
 	return overlap(&r, locked);
 }
 
-/* ---- on every reactor ----------------------------------------------------------------------------------- */
+/* ---- on every reactor ------------------------------------------------------------------------ */
 
 static void part_quiet(struct msg *m);
 static void part_gone(struct msg *m);
@@ -129,7 +130,7 @@ static void part_disarm(struct msg *m)
 	part_report(part, part_gone);
 }
 
-/* ---- the control thread ------------------------------------------------------------------------------------ */
+/* ---- the control thread ---------------------------------------------------------------------- */
 
 static void post_parts(struct range_lock *l, void (*fn)(struct msg *m))
 {
@@ -216,7 +217,7 @@ static void part_gone(struct msg *m)
 	reactor_post(l->cmd->reactor, &l->msg);
 }
 
-/* ---- the owner's reactor ------------------------------------------------------------------------------------- */
+/* ---- the owner's reactor --------------------------------------------------------------------- */
 
 struct range_lock *range_lock_acquire(struct scsi_cmd *cmd, void (*granted)(struct scsi_cmd *cmd))
 {

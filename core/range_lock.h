@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Exclusive ranges of a logical unit, for commands that read, decide and write (COMPARE AND WRITE, ORWRITE; SBC-3 4.26: nobody sees or
- * changes the blocks in between). Costs other commands one look at an empty list.
+ * Exclusive ranges of a logical unit, for commands that read, decide and write: COMPARE AND WRITE,
+ * ORWRITE. Nobody sees or changes the blocks in between (SBC-3 5.2, 5.7). Costs other commands one
+ * look at an empty list.
  *
  *   owner's reactor          control thread                 every reactor
  *   acquire ───────────────▶ overlaps another lock? wait
@@ -21,14 +22,15 @@ struct lu_shard;
 struct range_lock;
 struct scsi_cmd;
 
-/* Reactor; cmd is admitted, its row has ROW_EXCLUSIVE. Locks cmd's blocks; granted(cmd) runs later on the same reactor. NULL: no
- * memory. */
+/* Reactor; cmd is admitted, its row has ROW_EXCLUSIVE. Locks cmd's blocks; granted(cmd) runs
+ * later on the same reactor. NULL: no memory. */
 struct range_lock *range_lock_acquire(struct scsi_cmd *cmd, void (*granted)(struct scsi_cmd *cmd));
 
 /* Reactor, after granted. released(cmd) runs later on the same reactor; l is gone then. */
 void range_lock_release(struct range_lock *l, void (*released)(struct scsi_cmd *cmd));
 
-/* Reactor, for the gate, when shard->locks is not empty. True: cmd touches a locked range and waits (CMD_HELD). */
+/* Reactor, for the gate, when shard->locks is not empty. True: cmd touches a locked range and
+ * waits (CMD_HELD). */
 bool range_lock_wait(struct lu_shard *shard, struct scsi_cmd *cmd);
 
 /* Reactor, for lu.c, when shard->locks is not empty: an admitted command has ended. */

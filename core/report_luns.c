@@ -13,7 +13,8 @@ enum select_report {
 	SELECT_ALL = 0x02,
 };
 
-/* Peripheral device addressing where it fits, else flat space (SAM-5 4.8.3): what every initiator understands. */
+/* Peripheral device addressing where it fits, else flat space (SAM-5 4.8.3): what every
+ * initiator understands. */
 static void put_lun(uint8_t *p, uint16_t lun)
 {
 	p[0] = lun < 256 ? 0 : 0x40 | lun >> 8;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* REQUEST SENSE (SPC-4 6.39): autosense has told everything else, so what is left is a pending unit attention. */
+/* REQUEST SENSE (SPC-4 6.39): autosense has told everything else, so what is left is a pending
+ * unit attention. */
 #include "core/cmd.h"
 #include "core/handlers.h"
 #include "core/nexus.h"

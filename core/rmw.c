@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * COMPARE AND WRITE (SBC-3 5.2) and ORWRITE (16) (5.7): read, decide, write, with the range locked in between.
+ * COMPARE AND WRITE (SBC-3 5.2) and ORWRITE (16) (5.7): read, decide, write, with the range locked
+ * in between.
  */
 #include <string.h>
 
@@ -25,7 +26,7 @@ static bool is_compare(const struct scsi_cmd *cmd)
 	return cmd->row->exec == rmw_compare_and_write;
 }
 
-/* ---- end ---------------------------------------------------------------------------------------------- */
+/* ---- end ------------------------------------------------------------------------------------- */
 
 static void rmw_free(struct scsi_cmd *cmd)
 {
@@ -63,7 +64,7 @@ static void rmw_end(struct scsi_cmd *cmd, int err)
 	range_lock_release(r->lock, released);
 }
 
-/* ---- steps ------------------------------------------------------------------------------------------------ */
+/* ---- steps ----------------------------------------------------------------------------------- */
 
 static void written(struct disk_io *io)
 {
@@ -115,7 +116,7 @@ static void granted(struct scsi_cmd *cmd)
 		medium_submit(cmd, DISK_READ, 0, r->len, r->medium, read_done);
 }
 
-/* ---- start -------------------------------------------------------------------------------------------------- */
+/* ---- start ----------------------------------------------------------------------------------- */
 
 static bool rmw_new(struct scsi_cmd *cmd, uint32_t blocks)
 {
@@ -148,7 +149,8 @@ void rmw_compare_and_write(struct scsi_cmd *cmd)
 {
 	uint64_t want = 2ull * cmd->blocks * cmd->lu->block_size;
 
-	/* The two halves must be whole: with less or more there is no telling what is compared with what. */
+	/* The two halves must be whole: with less or more there is no telling what is compared
+	 * with what. */
 	if (cmd->expected_len != want || cmd->data_out_got != want)
 		cmd_bad_field(cmd, 13, -1);
 	else

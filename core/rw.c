@@ -6,7 +6,7 @@
 #include "core/medium.h"
 #include "core/rw.h"
 
-/* ---- read ------------------------------------------------------------------------------------------- */
+/* ---- read ------------------------------------------------------------------------------------ */
 
 static void read_done(struct disk_io *io)
 {
@@ -54,9 +54,10 @@ void rw_read(struct scsi_cmd *cmd)
 		read_now(cmd);
 }
 
-/* ---- write ------------------------------------------------------------------------------------------ */
+/* ---- write ----------------------------------------------------------------------------------- */
 
-/* Fewer data than the CDB asks for (an overflow residual): the blocks that arrived whole are written. */
+/* Fewer data than the CDB asks for (an overflow residual): the blocks that arrived whole are
+ * written. */
 uint32_t rw_blocks_arrived(const struct scsi_cmd *cmd)
 {
 	uint32_t n = cmd->data_out_got / cmd->lu->block_size;

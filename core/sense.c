@@ -6,7 +6,7 @@
 
 #include "core/wire.h"
 
-/* ---- sense data (SPC-4 4.5) --------------------------------------------------------------------- */
+/* ---- sense data (SPC-4 4.5) ------------------------------------------------------------------ */
 
 /* Field pointer of the SENSE KEY SPECIFIC field (SPC-4 4.5.2.4.2): only for ILLEGAL REQUEST. */
 static bool field_pointer(uint8_t sks[3], sense_t s, const struct sense_detail *d)
@@ -65,7 +65,7 @@ size_t sense_build(uint8_t *buf, sense_t s, bool descriptor, const struct sense_
 	return descriptor ? build_descriptor(buf, s, d) : build_fixed(buf, s, d);
 }
 
-/* ---- errno --------------------------------------------------------------------------------------- */
+/* ---- errno ----------------------------------------------------------------------------------- */
 
 static const struct {
 	int err;
@@ -84,7 +84,8 @@ static const struct {
 	{ EROFS, SENSE_INTERNAL_FAILURE, SENSE_WRITE_PROTECTED },
 	{ EPERM, SENSE_INTERNAL_FAILURE, SENSE_WRITE_PROTECTED },
 	{ EACCES, SENSE_INTERNAL_FAILURE, SENSE_WRITE_PROTECTED },
-	/* The device is gone from this node, maybe not from another: what makes initiators take another path. */
+	/* The device is gone from this node, maybe not from another: what makes initiators take
+	 * another path. */
 	{ ENODEV, SENSE_LU_NOT_READY_UNAVAILABLE, SENSE_LU_NOT_READY_UNAVAILABLE },
 	{ ENXIO, SENSE_LU_NOT_READY_UNAVAILABLE, SENSE_LU_NOT_READY_UNAVAILABLE },
 	{ ESHUTDOWN, SENSE_LU_NOT_READY_UNAVAILABLE, SENSE_LU_NOT_READY_UNAVAILABLE },
@@ -108,7 +109,7 @@ sense_t sense_from_errno(int err, bool write)
 	return SENSE_INTERNAL_FAILURE; /* EINVAL, EBADF …: our own fault, not the medium's */
 }
 
-/* ---- names ---------------------------------------------------------------------------------------- */
+/* ---- names ----------------------------------------------------------------------------------- */
 
 static const struct {
 	sense_t sense;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * START STOP UNIT (SBC-3 5.25) and PREVENT ALLOW MEDIUM REMOVAL (SPC-4 6.18) of a logical unit that other I_T nexuses share:
- * a stop makes everything stable; the unit goes on serving, for a unit that one initiator stopped would be lost to all.
+ * START STOP UNIT (SBC-3 5.25) and PREVENT ALLOW MEDIUM REMOVAL (SPC-4 6.18) of a logical unit that
+ * other I_T nexuses share: a stop makes everything stable; the unit goes on serving, for a unit
+ * that one initiator stopped would be lost to all.
  */
 #include "core/handlers.h"
 #include "core/lu.h"
@@ -22,7 +23,8 @@ static void flushed(struct disk_io *io)
 		cmd_good(cmd, 0);
 }
 
-/* Only START=1 with POWER CONDITION=0 is allowed under somebody else's reservation (SBC-3 table 13). */
+/* Only START=1 with POWER CONDITION=0 is allowed under somebody else's reservation (SBC-3 table
+ * 13). */
 static bool conflicts(const struct scsi_cmd *cmd)
 {
 	return !(cmd->cdb[4] & START) && resv_conflicts(lu_read(cmd->lu, resv), &cmd->itl->role, RESV_WRITE);

@@ -14,8 +14,8 @@ static void flushed(struct disk_io *io)
 		cmd_good(cmd, 0);
 }
 
-/* The whole medium, whatever the range: more than asked for is allowed, less is not. IMMED=1 only allows an early
- * answer; a late one that can still report the error is of more use. */
+/* The whole medium, whatever the range: more than asked for is allowed, less is not. IMMED=1
+ * only allows an early answer; a late one that can still report the error is of more use. */
 void sync_cache(struct scsi_cmd *cmd)
 {
 	if (cmd->disk->read_only)
@@ -24,8 +24,8 @@ void sync_cache(struct scsi_cmd *cmd)
 		medium_flush(cmd, flushed);
 }
 
-/* The medium's own cache decides what it keeps: no block is promised to stay, which is what GOOD says where CONDITION
- * MET would say that all of them do (SBC-3 5.9). */
+/* The medium's own cache decides what it keeps: no block is promised to stay, which is what GOOD
+ * says where CONDITION MET would say that all of them do (SBC-3 5.9). */
 void sync_cache_prefetch(struct scsi_cmd *cmd)
 {
 	cmd_good(cmd, 0);

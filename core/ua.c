@@ -24,7 +24,7 @@ bool ua_scope_covers(const struct ua_scope *scope, const struct nexus_id *id)
 	return false;
 }
 
-/* ---- the queue --------------------------------------------------------------------------------------- */
+/* ---- the queue ------------------------------------------------------------------------------- */
 
 static bool is_pending(const struct ua_queue *q, uint16_t ua)
 {
@@ -53,8 +53,8 @@ static int reset_rank(uint16_t ua)
 	return 0;
 }
 
-/* What an initiator looks at anew anyway after condition `reset`. Registrations, reservations, capacity and the
- * LUN inventory are not touched by a reset: news of them stays. */
+/* What an initiator looks at anew anyway after condition `reset`. Registrations, reservations,
+ * capacity and the LUN inventory are not touched by a reset: news of them stays. */
 static bool is_made_obsolete(uint16_t pending, uint16_t reset)
 {
 	if (reset == UA_POWER_ON)

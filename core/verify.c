@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * VERIFY (SBC-3 5.29 …) and WRITE AND VERIFY (5.37 …): what a volatile cache holds goes to the medium, then the blocks are read
- * back, and compared where BYTCHK says so.
+ * VERIFY (SBC-3 5.29 …) and WRITE AND VERIFY (5.37 …): what a volatile cache holds goes to the
+ * medium, then the blocks are read back, and compared where BYTCHK says so.
  */
 #include <string.h>
 
@@ -140,7 +140,7 @@ void verify(struct scsi_cmd *cmd)
 	}
 }
 
-/* ---- WRITE AND VERIFY ----------------------------------------------------------------------------------- */
+/* ---- WRITE AND VERIFY ------------------------------------------------------------------------ */
 
 static void written(struct disk_io *io)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Vital product data (SPC-4 7.8, SBC-3 6.6). A page is a row: its code and the function that writes its payload. All but
- * the port's designators of page 83 are the same through every port of the cluster, so nothing here looks at lu->disk.
+ * Vital product data (SPC-4 7.8, SBC-3 6.6). A page is a row: its code and the function that writes
+ * its payload. All but the port's designators of page 83 are the same through every port of the
+ * cluster, so nothing here looks at lu->disk.
  */
 #include "core/vpd.h"
 
@@ -16,7 +17,7 @@
 
 #define PAYLOAD_MAX 1024
 
-/* ---- 80h, 83h: who this is ------------------------------------------------------------------------------ */
+/* ---- 80h, 83h: who this is ------------------------------------------------------------------- */
 
 static uint16_t unit_serial_number(const struct scsi_cmd *cmd, uint8_t *p)
 {
@@ -98,7 +99,7 @@ static uint16_t device_identification(const struct scsi_cmd *cmd, uint8_t *paylo
 	return p - payload;
 }
 
-/* ---- 86h: what of SPC is supported ----------------------------------------------------------------------- */
+/* ---- 86h: what of SPC is supported ----------------------------------------------------------- */
 
 static uint16_t extended_inquiry(const struct scsi_cmd *cmd, uint8_t *p)
 {
@@ -110,7 +111,7 @@ static uint16_t extended_inquiry(const struct scsi_cmd *cmd, uint8_t *p)
 	return 0x3c;
 }
 
-/* ---- B0h … B2h: limits, characteristics, provisioning (SBC-3 6.6.3 … 6.6.5) ------------------------------ */
+/* ---- B0h … B2h: limits, characteristics, provisioning (SBC-3 6.6.3 … 6.6.5) ------------------ */
 
 #define OPTIMAL_TRANSFER_BYTES (1u << 20)
 
@@ -149,7 +150,7 @@ static uint16_t provisioning(const struct scsi_cmd *cmd, uint8_t *p)
 	return 4;
 }
 
-/* ---- the pages -------------------------------------------------------------------------------------------- */
+/* ---- the pages ------------------------------------------------------------------------------- */
 
 static uint16_t supported_pages(const struct scsi_cmd *cmd, uint8_t *p);
 

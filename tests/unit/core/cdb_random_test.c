@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Random CDBs, most of them near a row of the table, with data-out of any length, against the real decoder, gates and handlers
- * (topology: fake_target.h). Whatever comes: the command ends once, with a legal status, and no transfer leaves the medium.
+ * Random CDBs, most of them near a row of the table, with data-out of any length, against the real
+ * decoder, gates and handlers (topology: fake_target.h). Whatever comes: the command ends once,
+ * with a legal status, and no transfer leaves the medium.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -26,7 +27,7 @@ static uint32_t rnd(uint32_t below)
 	return (seed >> 33) % below;
 }
 
-/* ---- a disk that refuses to be asked for what it has not ---------------------------------------------- */
+/* ---- a disk that refuses to be asked for what it has not ------------------------------------- */
 
 static const struct disk_ops *real;
 
@@ -41,7 +42,7 @@ static void within(struct disk *d, struct disk_io *io)
 	real->submit(d, io);
 }
 
-/* ---- random commands -------------------------------------------------------------------------------------- */
+/* ---- random commands ------------------------------------------------------------------------- */
 
 /* Addresses and lengths near the limits find more than uniform ones. */
 static uint64_t interesting(void)

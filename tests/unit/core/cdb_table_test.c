@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What must hold for every row of the command table, and the gates that read it (topology: fake_target.h). */
+/* What must hold for every row of the command table, and the gates that read it (topology:
+ * fake_target.h). */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -134,7 +135,8 @@ static void unknown_operation_codes_and_service_actions(void **state)
 	fake_assert_bad_field(f, 1);
 }
 
-/* SPC-4 6.6.2, SAM-5 4.8: only INQUIRY, REPORT LUNS and REQUEST SENSE are performed where there is no logical unit. */
+/* SPC-4 6.6.2, SAM-5 4.8: only INQUIRY, REPORT LUNS and REQUEST SENSE are performed where there
+ * is no logical unit. */
 static void no_logical_unit(void **state)
 {
 	struct fake_target *f = *state;
@@ -174,7 +176,8 @@ static void unit_attention_goes_first(void **state)
 	}
 }
 
-/* SPC-4 5.15.2.4.4, .5: what a target port in standby and unavailable state serves, from the standard's lists */
+/* SPC-4 5.15.2.4.4, .5: what a target port in standby and unavailable state serves, from the
+ * standard's lists */
 static void asymmetric_access_states(void **state)
 {
 	struct fake_target *f = *state;

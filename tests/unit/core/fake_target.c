@@ -11,7 +11,7 @@
 
 #include "core/buf.h"
 
-/* ---- a disk in memory ------------------------------------------------------------------------------- */
+/* ---- a disk in memory ------------------------------------------------------------------------ */
 
 static int transfer(struct fake_disk *d, struct disk_io *io)
 {
@@ -68,7 +68,7 @@ static void disk_init(struct fake_disk *d)
 				 .discard_zeroes = true, .volatile_cache = true };
 }
 
-/* ---- the target --------------------------------------------------------------------------------------- */
+/* ---- the target ------------------------------------------------------------------------------ */
 
 static struct lu *lu_setup(struct fake_target *f, const char *name)
 {
@@ -160,7 +160,7 @@ int fake_teardown(void **state)
 	return 0;
 }
 
-/* ---- running commands ------------------------------------------------------------------------------------ */
+/* ---- running commands ------------------------------------------------------------------------ */
 
 static void ended(struct scsi_cmd *cmd)
 {

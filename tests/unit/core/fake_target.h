@@ -55,7 +55,8 @@ struct fake_target {
 int fake_setup(void **state);
 int fake_teardown(void **state);
 
-/* Runs one command to its end. data, len: data-out, NULL/0 for none. expected: bytes the initiator announces (in or out). */
+/* Runs one command to its end. data, len: data-out, NULL/0 for none. expected: bytes the
+ * initiator announces (in or out). */
 void fake_run(struct fake_target *f, const uint8_t *cdb, size_t cdb_len, const void *data, uint32_t expected);
 /* The same in two halves: start does not turn the reactor. */
 void fake_start(struct fake_target *f, const uint8_t *cdb, size_t cdb_len, const void *data, uint32_t expected);

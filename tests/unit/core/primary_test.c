@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Primary commands but INQUIRY: REPORT LUNS, REQUEST SENSE, TEST UNIT READY, MODE SENSE, READ CAPACITY, GET LBA STATUS, REPORT
- * SUPPORTED OPERATION CODES and TMFS, START STOP UNIT, and the hooks (topology: fake_target.h).
+ * Primary commands but INQUIRY: REPORT LUNS, REQUEST SENSE, TEST UNIT READY, MODE SENSE, READ
+ * CAPACITY, GET LBA STATUS, REPORT SUPPORTED OPERATION CODES and TMFS, START STOP UNIT, and the
+ * hooks (topology: fake_target.h).
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -19,7 +20,7 @@
 		fake_run(f, cdb_, sizeof(cdb_), NULL, expected);                                  \
 	} while (0)
 
-/* ---- REPORT LUNS ------------------------------------------------------------------------------------ */
+/* ---- REPORT LUNS ----------------------------------------------------------------------------- */
 
 static void lun_inventory(void **state)
 {
@@ -44,7 +45,8 @@ static void lun_inventory(void **state)
 	assert_int_equal(get_be32(f->cmd.buf), 24);
 }
 
-/* SPC-4 6.33: clears REPORTED LUNS DATA HAS CHANGED on every logical unit of the nexus, and no other */
+/* SPC-4 6.33: clears REPORTED LUNS DATA HAS CHANGED on every logical unit of the nexus, and no
+ * other */
 static void report_luns_clears_its_unit_attention(void **state)
 {
 	struct fake_target *f = *state;
@@ -59,7 +61,7 @@ static void report_luns_clears_its_unit_attention(void **state)
 	assert_int_equal(f->nexus.itl[2].ua.n, 0);
 }
 
-/* ---- REQUEST SENSE, TEST UNIT READY -------------------------------------------------------------------- */
+/* ---- REQUEST SENSE, TEST UNIT READY ---------------------------------------------------------- */
 
 static void request_sense_gives_unit_attentions_as_data(void **state)
 {
@@ -96,7 +98,7 @@ static void ready(void **state)
 	assert_sense(f, SENSE(5, 0x24, 0));
 }
 
-/* ---- READ CAPACITY, GET LBA STATUS ------------------------------------------------------------------------ */
+/* ---- READ CAPACITY, GET LBA STATUS ----------------------------------------------------------- */
 
 static void capacity(void **state)
 {
@@ -143,7 +145,7 @@ static void lba_status(void **state)
 	assert_sense(f, SENSE(5, 0x21, 0));
 }
 
-/* ---- MODE SENSE ---------------------------------------------------------------------------------------------- */
+/* ---- MODE SENSE ------------------------------------------------------------------------------ */
 
 /* The page in mode data whose header and descriptors take `skip` bytes, or NULL */
 static const uint8_t *page(const struct fake_target *f, unsigned skip, uint8_t code)
@@ -227,7 +229,7 @@ static void mode_sense_errors(void **state)
 	assert_int_equal(f->cmd.buf[2], 0x90); /* WP: mapped read-only */
 }
 
-/* ---- REPORT SUPPORTED OPERATION CODES ------------------------------------------------------------------------- */
+/* ---- REPORT SUPPORTED OPERATION CODES -------------------------------------------------------- */
 
 static void all(struct fake_target *f, uint8_t rctd)
 {
@@ -319,7 +321,7 @@ static void task_management_functions(void **state)
 	assert_int_equal(f->cmd.buf[3], 12);
 }
 
-/* ---- START STOP UNIT and the like ----------------------------------------------------------------------------- */
+/* ---- START STOP UNIT and the like ------------------------------------------------------------ */
 
 static void start_stop(void **state)
 {

@@ -180,7 +180,7 @@ static void abort_in_the_middle(void **state)
 	assert_int_equal(f->disk.ops[DISK_WRITE], writes);
 }
 
-/* ---- UNMAP -------------------------------------------------------------------------------------------- */
+/* ---- UNMAP ----------------------------------------------------------------------------------- */
 
 static uint32_t unmap_list(uint8_t *p, const uint64_t (*extents)[2], unsigned n)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * COMPARE AND WRITE, ORWRITE and the range lock below them (topology: fake_target.h; several commands at once, whose I/O the test
- * completes one by one).
+ * COMPARE AND WRITE, ORWRITE and the range lock below them (topology: fake_target.h; several
+ * commands at once, whose I/O the test completes one by one).
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -35,7 +35,7 @@ static void caw(struct fake_target *f, uint64_t lba, uint8_t blocks, const void 
 	fake_run(f, cdb, caw_cdb(cdb, lba, blocks), data, expected);
 }
 
-/* ---- one at a time ------------------------------------------------------------------------------------ */
+/* ---- one at a time --------------------------------------------------------------------------- */
 
 static void writes_only_when_all_compares(void **state)
 {
@@ -120,7 +120,7 @@ static void errors_unlock(void **state)
 	}
 }
 
-/* ---- several at once ------------------------------------------------------------------------------------- */
+/* ---- several at once ------------------------------------------------------------------------- */
 
 #define NCMDS 4
 
@@ -241,7 +241,8 @@ static int crowd_teardown(void **state)
 static uint8_t zeroes[2048], ones[2048] = { [0 ... 2047] = 1 }, zero_one[1024] = { [512 ... 1023] = 1 },
 	       zero_two[1024] = { [512 ... 1023] = 2 };
 
-/* A write that comes between the read and the write of a COMPARE AND WRITE waits, and is not lost. */
+/* A write that comes between the read and the write of a COMPARE AND WRITE waits, and is not
+ * lost. */
 static void a_write_waits(void **state)
 {
 	struct crowd *c = *state;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* READ and WRITE in all sizes, SYNCHRONIZE CACHE, PRE-FETCH through decoder and gates (topology: fake_target.h). */
+/* READ and WRITE in all sizes, SYNCHRONIZE CACHE, PRE-FETCH through decoder and gates (topology:
+ * fake_target.h). */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>

@@ -70,12 +70,13 @@ static void every_errno_has_a_sense(void **state)
 			assert_int_not_equal(sense_from_errno(-e, write), SENSE_NONE);
 			assert_non_null(sense_text(sense_from_errno(-e, write)));
 		}
-	/* A read never says write protected or no space: initiators would take the LUN for read-only. */
+	/* A read never says write protected or no space: initiators would take the LUN for
+	 * read-only. */
 	for (int e = 1; e < 134; e++)
 		assert_int_not_equal(SENSE_KEY(sense_from_errno(-e, false)), KEY_DATA_PROTECT);
 }
 
-/* ---- unit attentions -------------------------------------------------------------------------------- */
+/* ---- unit attentions ------------------------------------------------------------------------- */
 
 static void drain(struct ua_queue *q, const uint16_t *want, int n)
 {
