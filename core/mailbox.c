@@ -6,6 +6,16 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+/* liburcu's queue is not instrumented: what a message carries with it has to be told to ThreadSanitizer. */
+#ifdef __SANITIZE_THREAD__
+#include <sanitizer/tsan_interface.h>
+#define HANDS_OVER(m) __tsan_release(m)
+#define TAKES_OVER(m) __tsan_acquire(m)
+#else
+#define HANDS_OVER(m) (void)(m)
+#define TAKES_OVER(m) (void)(m)
+#endif
+
 int mailbox_init(struct mailbox *mb)
 {
 	cds_wfcq_init(&mb->head, &mb->tail);
@@ -26,6 +36,7 @@ void mailbox_post(struct mailbox *mb, struct msg *m)
 	uint64_t one = 1;
 
 	cds_wfcq_node_init(&m->node);
+	HANDS_OVER(m);
 	/* Whoever finds the queue empty wakes the owner; the owner empties it whole. */
 	if (!cds_wfcq_enqueue(&mb->head, &mb->tail, &m->node)) {
 		ssize_t n = write(mb->efd, &one, sizeof(one));
@@ -53,6 +64,7 @@ bool mailbox_run(struct mailbox *mb)
 	__cds_wfcq_splice_blocking(&head, &tail, &mb->head, &mb->tail);
 	__cds_wfcq_for_each_blocking_safe(&head, &tail, node, next) {
 		struct msg *m = caa_container_of(node, struct msg, node);
+		TAKES_OVER(m);
 		m->fn(m);
 	}
 	cds_wfcq_destroy(&head, &tail);

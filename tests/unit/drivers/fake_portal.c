@@ -17,12 +17,20 @@
 
 /* ---- the disk ----------------------------------------------------------------------------------- */
 
+/* The test looks at the medium before a command is sent and after its answer has come. ThreadSanitizer does not know that
+ * the socket orders the two. */
+__attribute__((no_sanitize("thread"))) static void copy(uint8_t *to, const uint8_t *from, uint64_t len)
+{
+	while (len--)
+		*to++ = *from++;
+}
+
 static void transfer(struct portal_fixture *f, struct disk_io *io)
 {
 	if (io->kind == DISK_READ)
-		memcpy(io->buf, f->data + io->offset, io->length);
+		copy(io->buf, f->data + io->offset, io->length);
 	else if (io->kind == DISK_WRITE)
-		memcpy(f->data + io->offset, io->buf, io->length);
+		copy(f->data + io->offset, io->buf, io->length);
 	io->result = 0;
 }
 
