@@ -88,7 +88,7 @@ struct scsi_cmd {
 	uint64_t step;	  /* handler's own progress */
 	void *handler_data;
 	bool aborted_by_nexus;	/* counted by nexus_abort_tasks() */
-	struct tmf *abort_tmf;	/* the ABORT TASK that waits for this command's end */
+	struct tmf *abort_tmf;	/* the ABORT TASKs that wait for this command's end */
 };
 
 /* Reactor. Clears core's part of the struct; nexus->reactor becomes cmd->reactor. */

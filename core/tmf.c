@@ -116,8 +116,9 @@ static void abort_task(struct tmf *t)
 		cmd->aborted = true;
 		if (cmd->state == CMD_HELD)
 			cmd_execute(cmd);
-		else if (cmd->state == CMD_ADMITTED) {
-			cmd->abort_tmf = t; /* answered when its I/O has ended */
+		else if (cmd->state == CMD_ADMITTED || cmd->state == CMD_CONTROL) {
+			t->next = cmd->abort_tmf; /* answered when the command has ended */
+			cmd->abort_tmf = t;
 			return;
 		}
 		answer(t, TMF_COMPLETE);
@@ -147,10 +148,13 @@ void tmf_start(struct tmf *t)
 
 void tmf_task_ended(struct scsi_cmd *cmd)
 {
-	struct tmf *t = cmd->abort_tmf;
+	struct tmf *t = cmd->abort_tmf, *next;
 
 	cmd->abort_tmf = NULL;
-	answer(t, TMF_COMPLETE);
+	for (; t; t = next) {
+		next = t->next;
+		answer(t, TMF_COMPLETE);
+	}
 }
 
 void nexus_abort_tasks(struct nexus_abort *a)

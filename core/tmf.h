@@ -30,6 +30,7 @@ struct tmf {
 	enum tmf_response response;
 	/* core's own */
 	struct lu *lu;
+	struct tmf *next; /* another ABORT TASK that waits for the same command */
 	uint32_t left; /* logical units still to be reset */
 	struct msg msg;
 };

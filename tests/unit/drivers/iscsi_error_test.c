@@ -98,7 +98,7 @@ static const struct wrong_data wrong_datas[] = {
 	{ "wrong TTT", 0x12345678, 0, 512, false },
 	{ "unsolicited in answer to an R2T", TAG_NONE, 0, 512, false },
 	{ "wrong offset", 0, 512, 512, false },
-	{ "beyond the burst", 0, 0, 4608, true },
+	{ "beyond the burst", 0, 0, 4608, false },
 	{ "F bit too early", 0, 0, 512, true },
 	{ "no F bit at the end", 0, 0, 4096, false },
 };

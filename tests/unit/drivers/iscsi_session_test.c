@@ -302,6 +302,28 @@ static void abort_waits_for_the_medium(void **state)
 	client_close(&c);
 }
 
+/* Initiators lose patience: each function gets its answer. */
+static void two_aborts_for_one_command(void **state)
+{
+	struct portal_fixture *f = *state;
+	uint8_t cdb[16];
+	struct client c;
+
+	client_start(&c, f);
+	portal_hold(f);
+	cdb_read(cdb, 0, 1);
+	client_command(&c, F | R, cdb, BLOCK, NULL, 0);
+	assert_true(portal_holds(f));
+	tmf_send(&c, TMF_WIRE_ABORT_TASK, c.itt - 1);
+	tmf_send(&c, TMF_WIRE_ABORT_TASK, c.itt - 1);
+	assert_true(client_silent(&c, 50));
+	portal_release(f);
+	tmf_expect(&c, TMF_RSP_COMPLETE);
+	tmf_expect(&c, TMF_RSP_COMPLETE);
+	assert_int_equal(client_ready(&c), STATUS_GOOD);
+	client_close(&c);
+}
+
 /* Still collecting data: gone, and what is on its way is thrown away. */
 static void abort_of_a_write_without_its_data(void **state)
 {
@@ -507,6 +529,7 @@ int main(void)
 		cmocka_unit_test(pings),
 		WIRE(functions_without_a_task),
 		WIRE(abort_waits_for_the_medium),
+		WIRE(two_aborts_for_one_command),
 		WIRE(abort_of_a_write_without_its_data),
 		WIRE(a_cold_reset_ends_all_sessions_of_the_target),
 		WIRE(sessions_are_listed),
