@@ -146,7 +146,7 @@ enum alua_state alua_state_of(const struct alua_situation *s, uint32_t node)
 {
 	const struct group *g = s->group;
 
-	if (!is_member(s, node) || (node == s->self && !s->serving))
+	if (!is_member(s, node) || (node == s->self && (!s->serving || s->failed)))
 		return ALUA_UNAVAILABLE;
 	if (in_transition(g))
 		return ALUA_TRANSITIONING;

@@ -73,6 +73,7 @@ struct alua_situation {
 	const struct group *group;
 	uint32_t self;	     /* node id */
 	bool serving;	     /* quorate, synced, a member (P4) */
+	bool failed;	     /* this node's devices of the group can't be used any more */
 	const uint32_t *member;
 	size_t nmembers;
 	uint16_t hold_limit_ms;

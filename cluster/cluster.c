@@ -252,11 +252,11 @@ static void io_state_changed(void *arg, enum cluster_state s, const char *why)
 	c->cb.state_changed(c->cb.arg, s, why);
 }
 
-static bool io_harmless(void *arg, uint32_t node)
+static bool io_harmless(void *arg, uint32_t node, bool node_down)
 {
 	struct cluster *c = arg;
 
-	return c->cb.harmless(c->cb.arg, node);
+	return c->cb.harmless(c->cb.arg, node, node_down);
 }
 
 static void woken(struct msg *m)

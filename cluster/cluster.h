@@ -60,10 +60,11 @@ struct cluster_callbacks {
 	/* why is a sentence for the log and for `sandemctl status`. Anything but CLUSTER_SERVING: close the gate of media
 	 * access before returning. */
 	void (*state_changed)(void *arg, enum cluster_state s, const char *why);
-	/* True when node owns no LUN group and cannot come to own one without this member's knowledge. Asked when
-	 * node was lost without a goodbye; when false, proposals of services with waits_for_fencing wait for
-	 * cluster_fencing_confirmed(node). */
-	bool (*harmless)(void *arg, uint32_t node);
+	/* Asked when node was lost without a goodbye: true when it can do no more harm, that is, when nothing that is
+	 * answered now can be contradicted by it. When false, proposals of services with waits_for_fencing wait for
+	 * cluster_fencing_confirmed(node). node_down: the whole node left the membership (or its link did), so it may be
+	 * alive on the other side of a partition; else only its process has ended. */
+	bool (*harmless)(void *arg, uint32_t node, bool node_down);
 };
 
 /* Opens the store, loads the services from it, connects. NULL and err (object, cause, next step) on failure: store

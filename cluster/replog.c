@@ -225,7 +225,7 @@ void replog_transport_lost(struct replog *r, const char *why)
 	while (r->nmembers) {
 		struct member *m = &r->member[--r->nmembers];
 
-		if (m->synced && !m->goodbye && m->node != r->p.node && !r->io.harmless(r->io.arg, m->node))
+		if (m->synced && !m->goodbye && m->node != r->p.node && !r->io.harmless(r->io.arg, m->node, true))
 			unfenced_add(r, m->node, m->incarnation);
 	}
 	exchange_stop(r);

@@ -67,7 +67,8 @@ struct replog_io {
 	/* Make l durable; then replog_lineage_persisted(l->generation). One at a time. */
 	void (*persist_lineage)(void *arg, const struct replog_lineage *l);
 	void (*state_changed)(void *arg, enum cluster_state s, const char *why);
-	bool (*harmless)(void *arg, uint32_t node); /* see cluster.h; a function of the replicated state */
+	/* see cluster.h; a function of the replicated state and of how the node was lost */
+	bool (*harmless)(void *arg, uint32_t node, bool node_down);
 	uint64_t (*random)(void *arg);		   /* never 0 */
 	void (*wake)(void *arg);		   /* call replog_timer() soon */
 	void (*log)(void *arg, enum log_level level, const char *text);

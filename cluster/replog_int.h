@@ -184,7 +184,7 @@ void known_add(struct replog *r, uint64_t history);
 uint64_t mix64(uint64_t h, uint64_t v);
 void view_settle(struct replog *r);
 void view_deliver(struct replog *r, struct member *from, const struct view *v);
-void view_unsync(struct replog *r, struct member *m);
+void view_unsync(struct replog *r, struct member *m, bool node_down);
 void branch_fork(struct replog *r);
 void member_out(struct replog *r, struct member *m); /* no longer synced, for whatever reason */
 void goodbye_deliver(struct replog *r, struct member *from, uint64_t incarnation);

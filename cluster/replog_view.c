@@ -144,10 +144,10 @@ void member_out(struct replog *r, struct member *m)
 }
 
 /* m is out of the branch without having said that it is drained. */
-void view_unsync(struct replog *r, struct member *m)
+void view_unsync(struct replog *r, struct member *m, bool node_down)
 {
 	member_out(r, m);
-	if (m->node != r->p.node && !r->io.harmless(r->io.arg, m->node))
+	if (m->node != r->p.node && !r->io.harmless(r->io.arg, m->node, node_down))
 		unfenced_add(r, m->node, m->incarnation);
 }
 
@@ -167,7 +167,7 @@ static bool member_gone(struct replog *r, const struct replog_gone *g)
 	bool lost = m && m->synced;
 
 	if (lost)
-		view_unsync(r, m);
+		view_unsync(r, m, g->reason == REPLOG_NODE_DOWN);
 	if (m)
 		member_remove(r, m);
 	return lost;

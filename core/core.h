@@ -41,6 +41,10 @@ struct core {
 		void (*fn)(void *arg, const struct nexus_id *id);
 		void *arg;
 	} nexus_lost;
+	struct { /* the medium can't be relied on any more (err: negative errno); called on a reactor, maybe often */
+		void (*fn)(void *arg, struct lu *lu, int err);
+		void *arg;
+	} medium_failed;
 	struct { /* a logical unit reset: what lives above core must know (SPC-2 reservations end) */
 		void (*fn)(void *arg, struct lu *lu);
 		void *arg;

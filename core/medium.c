@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "core/medium.h"
 
+#include <errno.h>
+
 #include "core/cdb.h"
+#include "core/core.h"
 #include "core/log.h"
 #include "core/lu.h"
 #include "core/wire.h"
@@ -47,6 +50,35 @@ static bool worth_a_line(uint64_t errors)
 	return (errors & (errors + 1)) == 0;
 }
 
+/*
+ * After a failed flush the kernel may forget what it could not write and report success the next time; a device that
+ * is gone or has become read-only is one that its owner has lost (DRBD demoted, path to the shared disk down). In both cases this node
+ * must stop using the medium, and another path is better than an error (P6).
+ */
+static bool is_lost(const struct scsi_cmd *cmd, int err)
+{
+	switch (-err) {
+	case ENODEV:
+	case ENXIO:
+	case EROFS:
+	case ESHUTDOWN:
+	case EMEDIUMTYPE:
+		return true;
+	}
+	return cmd->io.kind == DISK_FLUSH || (cmd->io.kind == DISK_WRITE && cmd->io.fua && err == -EIO);
+}
+
+static bool lost_medium(struct scsi_cmd *cmd, int err)
+{
+	struct core *core = cmd->reactor->core;
+
+	if (!core->medium_failed.fn || !is_lost(cmd, err))
+		return false;
+	core->medium_failed.fn(core->medium_failed.arg, cmd->lu, err);
+	cmd_sense(cmd, SENSE_LU_NOT_READY_UNAVAILABLE);
+	return true;
+}
+
 void medium_error(struct scsi_cmd *cmd, int err)
 {
 	struct lu_shard *shard = lu_shard_of(cmd->lu, cmd->reactor);
@@ -57,7 +89,8 @@ void medium_error(struct scsi_cmd *cmd, int err)
 			  cmd->row->name, (unsigned long long)cmd->lba, cmd->blocks, strerror(-err), sense_text(s),
 			  (unsigned long long)shard->errors + 1,
 			  cmd->lu->disk_params.path ? cmd->lu->disk_params.path : "its backing device");
-	cmd_sense(cmd, s);
+	if (!lost_medium(cmd, err))
+		cmd_sense(cmd, s);
 }
 
 bool medium_step_failed(struct scsi_cmd *cmd)

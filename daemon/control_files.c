@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -91,6 +92,16 @@ static int remove_stale_socket(const char *path)
 	return unlink(path) < 0 ? -errno : 0;
 }
 
+/* Pacemaker runs its alert agents as hacluster:haclient (the fencing alert calls sandemctl). Who is in that group commands
+ * the resource agents, and so root, anyway. */
+static void let_pacemaker_in(const char *socket)
+{
+	const struct group *g = getgrnam("haclient");
+
+	if (g && chown(socket, (uid_t)-1, g->gr_gid) == 0)
+		chmod(socket, 0660);
+}
+
 static int listen_on(struct control_files *f)
 {
 	struct sockaddr_un a = { .sun_family = AF_UNIX };
@@ -102,8 +113,10 @@ static int listen_on(struct control_files *f)
 		return -errno;
 	/* Before bind(), so that there is no moment in which others may connect. */
 	if (fchmod(f->listen_fd, 0600) == 0 && bind(f->listen_fd, (struct sockaddr *)&a, sizeof(a)) == 0 &&
-	    listen(f->listen_fd, 64) == 0)
+	    listen(f->listen_fd, 64) == 0) {
+		let_pacemaker_in(f->socket);
 		return 0;
+	}
 	rc = -errno;
 	close(f->listen_fd);
 	return rc;

@@ -23,6 +23,7 @@
 #include "cluster/worker.h"
 #include "core/core.h"
 #include "core/lu.h"
+#include "daemon/config_limits.h"
 #include "pr-sync/pr_cmd.h"
 #include "pr-sync/pr_service.h"
 
@@ -46,6 +47,7 @@ struct daemon {
 	struct pr_cmd pr_cmd;
 	struct iscsi_server *iscsi;
 	struct control *control;
+	bool owned[NODE_ID_MAX + 1]; /* by node id: owned a group when that was looked at last */
 	uint32_t ngroups;
 	struct ownership *ownership; /* [ngroups], in the configuration's order */
 	uint64_t started; /* CLOCK_MONOTONIC seconds */
@@ -64,10 +66,12 @@ const char *daemon_node_name(const struct daemon *d, uint32_t id); /* "?" when u
 /* ---- effects.c ---- */
 void effects_run(void *arg, struct effects_run *run);
 void effects_publish_all(void *arg);
-bool effects_harmless(void *arg, uint32_t node);
+bool effects_harmless(void *arg, uint32_t node, bool node_down);
 void effects_state_changed(void *arg, enum cluster_state s, const char *why);
 /* Publishes a first gate (refusing) for every logical unit: before the reactors start. 0 or -ENOMEM. */
 int effects_init(struct daemon *d);
+/* Closes the gates of a group whose medium has failed here, at once. */
+void effects_group_failed(struct ownership *o);
 void effects_situation(const struct ownership *o, struct alua_situation *out);
 
 /* ---- ownership.c ---- */
@@ -88,6 +92,7 @@ struct ownership {
 	uint64_t epoch;		    /* for which they were opened */
 	bool active_everywhere;	    /* every member has applied that this node is active */
 	bool proposing;		    /* a report to the log is under way */
+	bool failed;		    /* a medium of the group failed here; for good until it is promoted here again */
 	bool give_up_locally;	    /* demoted while the cluster could not be told: don't use the devices */
 	uint32_t barriers;	    /* drains under way */
 	struct lu_barrier *barrier; /* [nlus] */
@@ -95,7 +100,7 @@ struct ownership {
 	struct work work;
 	int work_result;
 	char work_error[512];
-	char error[544]; /* why the last open or close failed */
+	char error[544]; /* why the last open or close failed, or the medium */
 	qb_loop_timer_handle handover_timer;
 	bool handover_armed;
 	struct cds_list_head waiters;
@@ -106,6 +111,10 @@ void ownership_fini(struct ownership *o);
 
 /* Compares what the log says with what this node does, and takes the next step. */
 void ownership_reconcile(struct ownership *o);
+
+/* A medium of the group can't be relied on any more: this node stops using the group; its ports are unavailable, and
+ * the cluster manager sees it (`failed` in `group list`). */
+void ownership_fail(struct ownership *o, const char *why);
 
 /* done is called once: when this node is active on every member's books / when it is drained, flushed, closed and every
  * member knows; or with a message that says why not. */

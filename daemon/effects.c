@@ -13,6 +13,7 @@
 
 #include "core/log.h"
 #include "core/target.h"
+#include "daemon/config.h"
 #include "daemon/daemon.h"
 
 #define CHANGE_UAS_MAX 8
@@ -50,6 +51,7 @@ void effects_situation(const struct ownership *o, struct alua_situation *out)
 	*out = (struct alua_situation){
 		.group = alua_service_find(d->alua, o->group),
 		.self = d->node,
+		.failed = o->failed,
 		.serving = d->cluster && cluster_state(d->cluster) == CLUSTER_SERVING,
 		.member = d->alua->member,
 		.nmembers = d->alua->nmembers,
@@ -254,14 +256,18 @@ static void carry_out(struct job *j, const struct effect *e, struct lu *lu, bool
 
 /* ---- the services' effects -------------------------------------------------------------------------------------- */
 
+/* A lost owner's last group has a new owner: pacemaker has fenced it, for it promotes only then. Of a lost node that owned
+ * nothing nobody tells but the fencing alert (`sandemctl cluster fenced`). */
 static void fencing_news(struct daemon *d)
 {
-	uint32_t node[ALUA_MEMBERS_MAX];
-	size_t n = cluster_unfenced(d->cluster, node, ALUA_MEMBERS_MAX);
+	for (size_t i = 0; i < d->config->nnodes; i++) {
+		uint32_t id = d->config->node[i].id;
+		bool owns = alua_service_owns(d->alua, id);
 
-	for (size_t i = 0; i < n; i++)
-		if (!alua_service_owns(d->alua, node[i]))
-			cluster_fencing_confirmed(d->cluster, node[i]);
+		if (d->owned[id] && !owns)
+			cluster_fencing_confirmed(d->cluster, id);
+		d->owned[id] = owns;
+	}
 }
 
 static void alua_effect(struct job *j, const struct effect *e)
@@ -332,6 +338,23 @@ static struct job *republish(struct daemon *d, bool resv)
 	return j;
 }
 
+/* As in effects_state_changed(): a gate that can't be closed is worse than no daemon. */
+void effects_group_failed(struct ownership *o)
+{
+	struct job *j = job_new(o->d);
+
+	for (uint32_t i = 0; j && i < o->nlus; i++) {
+		struct change *c = change_of(j, o->lu[i]);
+
+		j->ok = c && publish_gate(c) && j->ok;
+	}
+	if (!j || !j->ok) {
+		log_error("out of memory while closing the gates; ending at once");
+		abort();
+	}
+	job_start(j);
+}
+
 void effects_publish_all(void *arg)
 {
 	struct daemon *d = arg;
@@ -343,12 +366,15 @@ void effects_publish_all(void *arg)
 	}
 	j->published_all = true;
 	job_start(j);
+	fencing_news(d);
 	reconcile_all(d);
 }
 
-bool effects_harmless(void *arg, uint32_t node)
+/* An owner may still write. A node that is down for us may be up for itself and, in a cluster of two, quorate: if it wins
+ * the race for fencing, what is answered here without it is lost (P1). */
+bool effects_harmless(void *arg, uint32_t node, bool node_down)
 {
-	return !alua_service_owns(((struct daemon *)arg)->alua, node);
+	return !node_down && !alua_service_owns(((struct daemon *)arg)->alua, node);
 }
 
 /* Without a cluster manager nobody else says who owns what. */

@@ -125,6 +125,38 @@ static void on_nexus_lost(void *arg, const struct nexus_id *id)
 	core_post_control(&((struct daemon *)arg)->core, &news->msg);
 }
 
+/* ---- a medium has failed -------------------------------------------------------------------------------------- */
+
+struct medium_news {
+	struct msg msg;
+	struct lu *lu;
+	int err;
+};
+
+static void medium_gone(struct msg *m)
+{
+	struct medium_news *news = caa_container_of(m, struct medium_news, msg);
+	char why[512];
+
+	snprintf(why, sizeof(why), "LUN %s: %s: %s", news->lu->name,
+		 news->lu->disk_params.path ? news->lu->disk_params.path : news->lu->disk_params.handler,
+		 strerror(-news->err));
+	ownership_fail(news->lu->control_data, why);
+	free(news);
+}
+
+static void on_medium_failed(void *arg, struct lu *lu, int err)
+{
+	struct medium_news *news = malloc(sizeof(*news));
+
+	if (!news) { /* what was acknowledged may be lost if this node goes on */
+		log_error("LUN %s: the medium has failed, and no memory to say so; ending at once", lu->name);
+		abort();
+	}
+	*news = (struct medium_news){ .msg = { .fn = medium_gone }, .lu = lu, .err = err };
+	core_post_control(&((struct daemon *)arg)->core, &news->msg);
+}
+
 /* ---- start --------------------------------------------------------------------------------------------------------- */
 
 static int fail(char *err, size_t errlen, const char *what, int rc)
@@ -184,6 +216,8 @@ static void wire(struct daemon *d)
 	d->core.hook[HOOK_RTPG].fn = rtpg_cmd;
 	d->core.nexus_lost.fn = on_nexus_lost;
 	d->core.nexus_lost.arg = d;
+	d->core.medium_failed.fn = on_medium_failed;
+	d->core.medium_failed.arg = d;
 }
 
 static int make_services(struct daemon *d, char *err, size_t errlen)

@@ -44,7 +44,7 @@ static bool owned_here(const struct ownership *o, const struct group *g)
 
 static bool wants_devices(const struct ownership *o, const struct group *g)
 {
-	return owned_here(o, g) && !o->give_up_locally &&
+	return owned_here(o, g) && !o->give_up_locally && !o->failed &&
 	       (g->phase == GROUP_OPENING || g->phase == GROUP_ACTIVE);
 }
 
@@ -254,7 +254,8 @@ static void start_close(struct ownership *o)
 {
 	o->phase = OWNERSHIP_DRAINING;
 	o->active_everywhere = false;
-	o->error[0] = '\0';
+	if (!o->failed)
+		o->error[0] = '\0';
 	o->barriers = o->nlus;
 	for (uint32_t i = 0; i < o->nlus; i++)
 		lu_barrier_start(&o->barrier[i]);
@@ -370,9 +371,20 @@ static void request(struct ownership *o, enum want want, enum group_action actio
 	propose(o, action, 0, requested, q);
 }
 
+void ownership_fail(struct ownership *o, const char *why)
+{
+	if (o->failed || o->phase != OWNERSHIP_OPEN)
+		return;
+	o->failed = true;
+	snprintf(o->error, sizeof(o->error), "%s", why);
+	log_error("group %s: %s; this node gives it up", o->group, why);
+	effects_group_failed(o);
+	ownership_reconcile(o);
+}
+
 void ownership_promote(struct ownership *o, ownership_done_fn done, void *arg)
 {
-	o->give_up_locally = false;
+	o->give_up_locally = o->failed = false;
 	request(o, WANT_ACTIVE, GROUP_PROMOTE, done, arg);
 }
 

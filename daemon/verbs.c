@@ -27,9 +27,9 @@ static json_t *group_json(struct daemon *d, struct ownership *o)
 	for (size_t i = 0; i < d->config->nnodes; i++)
 		json_array_append_new(ports, json_pack("{s:s, s:s}", "node", d->config->node[i].name, "state",
 						       alua_state_text(alua_state_of(&s, d->config->node[i].id))));
-	return json_pack("{s:s, s:s?, s:b, s:I, s:s, s:o, s:o, s:s?}", "name", g->name, "owner",
+	return json_pack("{s:s, s:s?, s:b, s:I, s:s, s:b, s:o, s:o, s:s?}", "name", g->name, "owner",
 			 g->owner ? daemon_node_name(d, g->owner) : NULL, "owner_lost", g->lost, "epoch",
-			 (json_int_t)g->epoch, "state", alua_state_text(alua_state_of(&s, d->node)), "ports", ports,
+			 (json_int_t)g->epoch, "state", alua_state_text(alua_state_of(&s, d->node)), "failed", o->failed, "ports", ports,
 			 "luns", luns, "error", o->error[0] ? o->error : NULL);
 }
 
@@ -145,17 +145,58 @@ static void verb_cluster_status(void *arg, const json_t *args, struct control_re
 	control_ok(reply, status_json(arg, true));
 }
 
-static void verb_cluster_discard(void *arg, const json_t *args, struct control_reply *reply)
+static bool is_member(const struct daemon *d, uint32_t id)
+{
+	struct cluster_member m[NODES_MAX];
+	size_t n = cluster_members(d->cluster, m, NODES_MAX);
+
+	for (size_t i = 0; i < n; i++)
+		if (m[i].id == id)
+			return true;
+	return false;
+}
+
+/* Index into config->node[], or -1 with the reply ended. */
+static int node_arg(const struct daemon *d, const json_t *args, const char *name, struct control_reply *reply)
+{
+	const char *node = control_arg_string(args, name, reply);
+	int i = node ? config_find_node(d->config, node) : -1;
+
+	if (node && i < 0)
+		control_error(reply, CONTROL_USAGE, "node %s: there is none of that name under nodes: in the configuration",
+			      node);
+	return i;
+}
+
+static void verb_cluster_fenced(void *arg, const json_t *args, struct control_reply *reply)
 {
 	struct daemon *d = arg;
+	int i = node_arg(d, args, "node", reply);
 
-	(void)args;
-	if (cluster_discard_own(d->cluster) == 0)
+	if (i < 0)
+		return;
+	if (is_member(d, d->config->node[i].id)) {
+		control_error(reply, CONTROL_REFUSED, "node %s is a member of the cluster; it is not fenced",
+			      d->config->node[i].name);
+		return;
+	}
+	cluster_fencing_confirmed(d->cluster, d->config->node[i].id);
+	control_ok(reply, NULL);
+}
+
+static void verb_cluster_resolve(void *arg, const json_t *args, struct control_reply *reply)
+{
+	struct daemon *d = arg;
+	int i = node_arg(d, args, "keep", reply);
+	bool own = i >= 0 && d->config->node[i].id == d->node;
+
+	if (i < 0)
+		return;
+	if ((own ? cluster_keep_own(d->cluster) : cluster_discard_own(d->cluster)) == 0)
 		control_ok(reply, NULL);
 	else
-		control_error(reply, CONTROL_REFUSED,
-			      "this node is not diverged (it is %s); there is nothing to discard",
-			      cluster_state_name(cluster_state(d->cluster)));
+		control_error(reply, CONTROL_REFUSED, "there is nothing to resolve on this node: it is %s (%s)",
+			      cluster_state_name(cluster_state(d->cluster)), cluster_why(d->cluster));
 }
 
 static void verb_shutdown(void *arg, const json_t *args, struct control_reply *reply)
@@ -357,7 +398,8 @@ static const struct control_verb verbs[] = {
 	{ "group demote", verb_group_demote },
 	{ "pr show", verb_pr_show },
 	{ "cluster status", verb_cluster_status },
-	{ "cluster discard", verb_cluster_discard },
+	{ "cluster fenced", verb_cluster_fenced },
+	{ "cluster resolve", verb_cluster_resolve },
 	{ "shutdown", verb_shutdown },
 	{ NULL, NULL },
 };

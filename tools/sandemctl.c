@@ -324,7 +324,8 @@ static const struct verb verbs[] = {
 	{ "group demote", "name", 60, false, print_moved, "drain, flush, close, and give the group up" },
 	{ "pr show", "lun", 10, false, print_pr, "persistent reservations of a LUN" },
 	{ "cluster status", NULL, 10, false, print_cluster, "members and how far each has followed" },
-	{ "cluster discard", NULL, 10, false, print_done, "a diverged node forgets its history, takes the cluster's" },
+	{ "cluster fenced", "node", 10, false, print_done, "the lost node is known to be dead (the fencing alert says so)" },
+	{ "cluster resolve", "keep", 10, false, print_done, "two histories went on: --keep NODE says whose is right" },
 	{ "shutdown", NULL, 60, true, print_ended, "end the daemon of this node in good order" },
 };
 #define VERBS (sizeof(verbs) / sizeof(verbs[0]))
@@ -574,6 +575,15 @@ static const struct verb *find_verb(int n, char **word, int *used)
 	return NULL;
 }
 
+static const char *missing(const char *arg)
+{
+	if (!strcmp(arg, "lun"))
+		return "the name of the LUN is missing; see `sandemctl lun list`";
+	if (!strcmp(arg, "name"))
+		return "the name of the group is missing; see `sandemctl group list`";
+	return "the name of the node is missing; see `sandemctl cluster status`";
+}
+
 static int parse_verb(struct call *c, int n, char **word)
 {
 	int used;
@@ -583,12 +593,14 @@ static int parse_verb(struct call *c, int n, char **word)
 	c->verb = find_verb(n, word, &used);
 	if (!c->verb)
 		return complain(EXIT_USAGE, "\"%s%s%s\" is not a verb; see --help", word[0], n > 1 ? " " : "", n > 1 ? word[1] : "");
-	if (c->verb->arg && n == used)
-		return complain(EXIT_USAGE, "%s: the name of the %s is missing; see `sandemctl %s list`", c->verb->name,
-			    strcmp(c->verb->arg, "lun") ? "group" : "LUN", strcmp(c->verb->arg, "lun") ? "group" : "lun");
-	if (n > used + !!c->verb->arg)
-		return complain(EXIT_USAGE, "%s: \"%s\" is too much; see --help", c->verb->name, word[used + !!c->verb->arg]);
-	c->arg = c->verb->arg ? word[used] : NULL;
+	if (c->arg && !(c->verb->arg && !strcmp(c->verb->arg, "keep")))
+		return complain(EXIT_USAGE, "%s: --keep belongs to `cluster resolve`; see --help", c->verb->name);
+	if (c->verb->arg && !c->arg && n > used)
+		c->arg = word[used++];
+	if (c->verb->arg && !c->arg)
+		return complain(EXIT_USAGE, "%s: %s", c->verb->name, missing(c->verb->arg));
+	if (n > used)
+		return complain(EXIT_USAGE, "%s: \"%s\" is too much; see --help", c->verb->name, word[used]);
 	return EXIT_OK;
 }
 
@@ -608,7 +620,8 @@ int main(int argc, char **argv)
 	static const struct option options[] = {
 		{ "run-dir", required_argument, NULL, 'r' }, { "json", no_argument, NULL, 'j' },
 		{ "timeout", required_argument, NULL, 't' }, { "help", no_argument, NULL, 'h' },
-		{ "version", no_argument, NULL, 'v' },	     { NULL, 0, NULL, 0 },
+		{ "version", no_argument, NULL, 'v' },	     { "keep", required_argument, NULL, 'k' },
+		{ NULL, 0, NULL, 0 },
 	};
 	struct call c = { .run_dir = RUN_DIR_DEFAULT };
 	int o, rc = EXIT_OK;
@@ -618,6 +631,7 @@ int main(int argc, char **argv)
 		switch (o) {
 		case 'r': c.run_dir = optarg; break;
 		case 'j': c.json = true; break;
+		case 'k': c.arg = optarg; break;
 		case 't': rc = take_timeout(&c, optarg); break;
 		case 'h': help(); return EXIT_OK;
 		case 'v': printf("sandemctl 0.1.0\n"); return EXIT_OK;

@@ -271,8 +271,9 @@ static void io_state_changed(void *arg, enum cluster_state s, const char *why)
 		printf("[%u] state %d: %s\n", n->id, s, why);
 }
 
-static bool io_harmless(void *arg, uint32_t node)
+static bool io_harmless(void *arg, uint32_t node, bool node_down)
 {
+	(void)node_down;
 	return !((struct fake_node *)arg)->fake->owner[node];
 }
 
