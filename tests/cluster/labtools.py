@@ -106,8 +106,11 @@ class Lab:
         raise RuntimeError(f"crm {' '.join(args)}: {last.stdout}{last.stderr}")
 
     def move(self, node):
+        """A planned move; afterwards the group stays where it is of its own accord."""
         self.crm("resource", "move", CLONE, node)
         self.await_owner(node)
+        self.run("wait")
+        self.crm("resource", "clear", CLONE)
 
     def restore(self):
         """From whatever a scenario left behind to: all nodes on, online, one owner."""

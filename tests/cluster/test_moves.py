@@ -30,7 +30,6 @@ def test_ten_moves_by_crm(pair, figures):
             to = pair.peer(pair.owner())
             gaps.append(move_under_load(pair, load, lambda n=to: pair.move(n)))
             pair.settle()
-            pair.crm("resource", "clear", labtools.CLONE)
         report = load.stop()
     figures(gap_text(gaps) + f"; slowest I/O {report['latency_us']['all']['max'] / 1000:.0f} ms")
     labtools.assert_clean(report)
@@ -41,9 +40,11 @@ def test_node_standby_and_online(pair, figures):
         gaps = []
         for _ in range(2):
             owner = pair.owner()
-            to = pair.peer(owner)
-            pair.crm("node", "standby", owner)
-            gaps.append(move_under_load(pair, load, lambda n=to: pair.await_owner(n)))
+
+            def standby(node=owner):
+                pair.crm("node", "standby", node)
+                pair.await_owner(pair.peer(node))
+            gaps.append(move_under_load(pair, load, standby))
             pair.crm("node", "online", owner)
             pair.settle()
         report = load.stop()

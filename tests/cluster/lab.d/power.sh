@@ -77,6 +77,7 @@ node_init() {
 	mkdir -p /srv
 	[ -z "$(ls -A "$DIR/sbin")" ] || mount -t overlay overlay -o "lowerdir=$DIR/sbin:/usr/sbin" /usr/sbin
 	mount -t overlay overlay -o "lowerdir=$DIR/ocf:/usr/lib/ocf/resource.d" /usr/lib/ocf/resource.d
+	mount -t overlay overlay -o "lowerdir=$DIR/alerts:/usr/share/pacemaker/alerts" /usr/share/pacemaker/alerts
 	mount --bind "$DIR/srv" /srv		# the shared disk
 	# volatile, and per node: pids, which name many files here, collide between nodes
 	mount -t tmpfs -o mode=755 tmpfs /run

@@ -16,9 +16,11 @@ sandem_configure() {
 	for b in sandemd sandemctl; do
 		[ ! -x "$BUILD/$b" ] || install -m 755 "$BUILD/$b" "$DIR/sbin/$b"
 	done
-	mkdir -p "$DIR/ocf/sandem"
+	mkdir -p "$DIR/ocf/sandem" "$DIR/alerts"
 	install -m 755 "$REPO"/agents/ocf/* "$DIR/ocf/sandem/" ||
 		die "the agents in $REPO/agents/ocf can't be copied"
+	install -m 755 "$REPO"/agents/alerts/* "$DIR/alerts/" ||
+		die "the alert agents in $REPO/agents/alerts can't be copied"
 	truncate -s "$DISK_SIZE" "$DIR/srv/disk0.img" || die "--disk-size $DISK_SIZE: use e.g. 1G"
 	if [ -n "$CONFIG" ]; then cp "$CONFIG" "$DIR/sandem.yaml"; else sandem_yaml >"$DIR/sandem.yaml"; fi
 	for n in $NODES; do
