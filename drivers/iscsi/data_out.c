@@ -4,11 +4,6 @@
 
 #include "drivers/iscsi/conn.h"
 
-static uint32_t min32(uint32_t a, uint32_t b)
-{
-	return a < b ? a : b;
-}
-
 /* ---- R2T --------------------------------------------------------------------------------------- */
 
 static bool r2t_emit(struct iscsi_conn *c, struct out_item *i)

@@ -134,11 +134,11 @@ static void nexus_name(struct iscsi_conn *c)
 	n->id.rtpi = target_local_port(c->target)->rtpi;
 	snprintf(n->peer, sizeof(n->peer), "%s", c->peer);
 	n->target = c->target;
-	n->since = time(NULL);
 }
 
 static int session_begin(struct iscsi_conn *c)
 {
+	c->nexus.since = time(NULL);
 	if (c->neg.discovery)
 		return 0;
 	nexus_name(c);

@@ -4,11 +4,6 @@
 
 #include "drivers/iscsi/conn.h"
 
-static uint32_t min32(uint32_t a, uint32_t b)
-{
-	return a < b ? a : b;
-}
-
 /* ---- the answer --------------------------------------------------------------------------------- */
 
 /* Status travels in the last Data-In when there is nothing to add to it (11.7.3). */

@@ -43,6 +43,11 @@ struct iscsi_task {
 	uint8_t residual_flag; /* RSP_OVERFLOW, RSP_UNDERFLOW or 0 */
 };
 
+static inline uint32_t min32(uint32_t a, uint32_t b)
+{
+	return a < b ? a : b;
+}
+
 int task_pool_init(struct iscsi_conn *c);
 void task_pool_fini(struct iscsi_conn *c);
 
