@@ -16,7 +16,7 @@
 #include "cluster/replog.h"
 #include "cluster/store_file.h"
 
-#define TICK_NS 50000000ull
+#define TICK_NS 100000000ull /* as seldom as replog_timer() allows */
 #define LEAVE_NS 1000000000ull
 #define CHECK_NS 10000000000ull
 #define NODES_MAX REPLOG_MEMBERS_MAX

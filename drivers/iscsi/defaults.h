@@ -33,6 +33,8 @@ enum {
 	TEXT_REQUEST_MAX = 16 << 10, /* one negotiation request, continued over several PDUs */
 	RECV_BUF_LEN = 128 << 10,
 	DIRECT_RECV_MIN = 16 << 10, /* what is missing of a data segment from here on goes straight to its buffer */
+	LARGE_SEGMENT = 256 << 10,
+	BEHIND_LARGE = 4 << 10,
 	BATCH_PDUS = 128,	    /* PDUs that leave in one sendmsg */
 	BATCH_ARENA = BATCH_PDUS * 64,
 	BATCH_COPY_MAX = 128, /* data segments up to here are copied behind their header */

@@ -162,6 +162,15 @@ static void compact(struct rx *rx)
 	rx->tail = n;
 }
 
+/* Room for what follows the data segment. Behind large ones little is taken, or much of the next one would land here
+ * and had to be copied (1 MiB writes: a fifth of the time). */
+static uint32_t room(const struct rx *rx)
+{
+	uint32_t n = RECV_BUF_LEN - rx->tail;
+
+	return rx->data_len >= LARGE_SEGMENT && n > BEHIND_LARGE ? BEHIND_LARGE : n;
+}
+
 static void aim(struct rx *rx)
 {
 	uint32_t missing = rx->step == RX_DATA ? rx->data_len - rx->at : 0;
@@ -172,7 +181,7 @@ static void aim(struct rx *rx)
 		rx->direct = missing;
 		rx->iov[n++] = (struct iovec){ rx->dst + rx->at, missing };
 	}
-	rx->iov[n++] = (struct iovec){ rx->buf + rx->tail, RECV_BUF_LEN - rx->tail };
+	rx->iov[n++] = (struct iovec){ rx->buf + rx->tail, room(rx) };
 	rx->msg = (struct msghdr){ .msg_iov = rx->iov, .msg_iovlen = n };
 }
 
