@@ -60,10 +60,11 @@ struct medium {
 	int count[8]; /* for the hooks */
 };
 
+/* What hooks and tests look at from another thread is atomic. */
 struct conn {
-	int fd;
+	_Atomic int fd;
 	uint32_t statsn;
-	bool mute;
+	_Atomic bool mute;
 };
 
 struct node {
@@ -72,12 +73,12 @@ struct node {
 	int listener, wake[2];
 	uint16_t port;
 	uint8_t tpg_state[T_NODES]; /* what RTPG of this node says */
-	bool attention;		/* 06/2A/06 is pending */
-	bool refuse;		/* closes new connections at once */
-	unsigned logins;	/* login requests; an initiator may begin in either stage */
+	_Atomic bool attention;	/* 06/2A/06 is pending */
+	_Atomic bool refuse;	/* closes new connections at once */
+	_Atomic unsigned logins; /* login requests; an initiator may begin in either stage */
 	uint8_t isid[6];	/* of the last login */
-	unsigned isid_changes;
-	unsigned resets;	/* connections that the initiator reset (RST) */
+	_Atomic unsigned isid_changes;
+	_Atomic unsigned resets; /* connections that the initiator reset (RST) */
 	struct conn conn[T_CONNS];
 	pthread_t thread;
 };
@@ -238,7 +239,9 @@ static void t_execute(struct node *n, struct conn *c, const uint8_t *req, uint8_
 static void t_close(struct conn *c)
 {
 	close(c->fd);
-	*c = (struct conn){ .fd = -1 };
+	c->mute = false;
+	c->statsn = 0;
+	c->fd = -1;
 }
 
 static void t_command(struct node *n, struct conn *c, const uint8_t *req, uint8_t *data)
