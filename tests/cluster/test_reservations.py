@@ -129,6 +129,28 @@ def test_survives_the_death_of_the_node_it_was_made_through(pair, hosts):
     x.good("node-a", "write", value=6)
 
 
+def test_while_a_node_is_lost_it_is_answered_only_after_fencing(pair, hosts):
+    """A node that fell silent may be quorate for itself and win the race: nothing is acknowledged without it (P1)."""
+    x, _, z = hosts
+    own(pair, "node-b")
+    lost = "is lost and may still be writing"
+
+    def told():
+        return pair.exec("node-b", "grep", "-c", lost, "/var/log/sandem/sandemd.log", check=False).stdout
+
+    before = told()
+    pair.run("kill", "node-a")
+    x.good("node-b", "register", sa_key=KEY_X)
+    assert told() != before, "the registration was answered before the loss was noticed"
+    status = pair.ctl("node-b", "status")
+    assert status["members"] == ["node-b"] and status["unfenced"] == []
+    assert "node-a: off" in pair.run("fence", "state").stdout
+    assert seen(z, "node-b")[0] == [hex(KEY_X)]
+    pair.run("start", "node-a")
+    pair.settle()
+    assert seen(z, "node-a")[0] == [hex(KEY_X)]
+
+
 @pytest.mark.parametrize("writing", ["node-a", "node-b"])
 @pytest.mark.parametrize("verb", ["preempt", "preempt-abort"])
 def test_preempt_through_the_peer_ends_the_writes(pair, hosts, verb, writing, figures):
