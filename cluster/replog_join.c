@@ -145,7 +145,7 @@ static void say_role(struct replog *r, enum role role, const struct member *w, c
 	case ROLE_STAYS:
 		return;
 	case ROLE_JOINS:
-		snprintf(line, sizeof(line), "joining: %s takes the state of node %s", b, a);
+		snprintf(line, sizeof(line), "%s takes the state of node %s", b, a);
 		break;
 	case ROLE_DIVERGED:
 		snprintf(line, sizeof(line), "node %s and node %s both went on without each other; %s stays out: check which "

@@ -194,7 +194,7 @@ static void first_view(struct replog *r)
 {
 	r->in_group = true;
 	r->exchange_since = r->now;
-	snprintf(r->join_why, sizeof(r->join_why), "joining: exchanging states with the other members");
+	snprintf(r->join_why, sizeof(r->join_why), "exchanging states with the other members");
 }
 
 void replog_confchg(struct replog *r, const uint32_t *members, size_t n, const struct replog_gone *gone, size_t ngone,
