@@ -45,12 +45,30 @@ const char *alua_state_text(enum alua_state s)
 	return "?";
 }
 
-static bool is_member(const struct alua_situation *s, uint32_t node)
+static bool contains(const uint32_t *id, size_t n, uint32_t node)
 {
-	for (size_t i = 0; i < s->nmembers; i++)
-		if (s->member[i] == node)
+	for (size_t i = 0; i < n; i++)
+		if (id[i] == node)
 			return true;
 	return false;
+}
+
+static bool is_member(const struct alua_situation *s, uint32_t node)
+{
+	return contains(s->member, s->nmembers, node);
+}
+
+/* Whether the ports of `node` forward to the owner. Of links between two other nodes nothing is known here: they are taken to be up,
+ * and those nodes' own answers tell better. */
+static bool forwards(const struct alua_situation *s, uint32_t node)
+{
+	if (!s->forward)
+		return false;
+	if (node == s->self)
+		return contains(s->link_to, s->nlink_to, s->group->owner);
+	if (s->group->owner == s->self)
+		return contains(s->link_from, s->nlink_from, node);
+	return true;
 }
 
 /* A group on its way to an owner: commands wait for it. */
@@ -152,7 +170,9 @@ enum alua_state alua_state_of(const struct alua_situation *s, uint32_t node)
 		return ALUA_TRANSITIONING;
 	if (g->phase == GROUP_NONE)
 		return ALUA_UNAVAILABLE;
-	return g->owner == node ? ALUA_OPTIMIZED : ALUA_STANDBY;
+	if (g->owner == node)
+		return ALUA_OPTIMIZED;
+	return forwards(s, node) ? ALUA_NONOPTIMIZED : ALUA_STANDBY;
 }
 
 void alua_verdict(const struct alua_situation *s, enum gate_verdict *verdict, sense_t *sense)
@@ -167,8 +187,11 @@ void alua_verdict(const struct alua_situation *s, enum gate_verdict *verdict, se
 		*verdict = GATE_HOLD;
 		*sense = SENSE_LU_NOT_READY_TRANSITION;
 		return;
-	case ALUA_STANDBY:
 	case ALUA_NONOPTIMIZED:
+		*verdict = GATE_FORWARD;
+		*sense = SENSE_LU_NOT_READY_TRANSITION;
+		return;
+	case ALUA_STANDBY:
 		*sense = SENSE_LU_NOT_READY_STANDBY;
 		return;
 	case ALUA_UNAVAILABLE:
@@ -198,6 +221,10 @@ struct alua_gate *alua_gate_new(const struct alua_situation *s, const struct alu
 	alua_verdict(s, &g->medium, &g->medium_sense);
 	g->local_state = alua_state_of(s, s->self);
 	g->hold_limit_ms = s->hold_limit_ms;
+	g->nonoptimized = s->forward;
+	g->lost = s->group->lost;
+	g->owner = s->group->owner;
+	g->epoch = s->group->epoch;
 	g->transition_time = s->hold_limit_ms / 1000 + 1;
 	g->tpg = tpg;
 	for (size_t i = 0; i < nports; i++) {

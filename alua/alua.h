@@ -78,6 +78,11 @@ struct alua_situation {
 	size_t nmembers;
 	uint16_t hold_limit_ms;
 	uint32_t preferred; /* node id: its target port group has PREF set; 0 = none */
+	bool forward;	    /* ports of other nodes than the owner forward to it, where the link is up */
+	const uint32_t *link_to; /* nodes to which this node's link is up */
+	size_t nlink_to;
+	const uint32_t *link_from; /* nodes whose link to this node is up */
+	size_t nlink_from;
 };
 
 /* The state of the target port group of `node`. */

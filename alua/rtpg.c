@@ -11,11 +11,12 @@ enum { FORMAT_LENGTH_ONLY = 0, FORMAT_EXTENDED = 1 };
 
 /* T_SUP, U_SUP, S_SUP, AO_SUP: only states that are used. */
 #define SUPPORTED_STATES (0x80 | 0x08 | 0x04 | 0x01)
+#define AN_SUP 0x02 /* where ports forward */
 
-static size_t put_group(uint8_t *p, const struct alua_tpg *t)
+static size_t put_group(uint8_t *p, const struct alua_tpg *t, bool nonoptimized)
 {
 	p[0] = (t->preferred ? 0x80 : 0) | t->state;
-	p[1] = SUPPORTED_STATES;
+	p[1] = SUPPORTED_STATES | (nonoptimized ? AN_SUP : 0);
 	put_be16(p + 2, t->id);
 	p[5] = t->status_code;
 	p[7] = t->nports;
@@ -50,7 +51,7 @@ void rtpg_cmd(void *arg, struct scsi_cmd *cmd)
 		len = 4;
 	}
 	for (uint16_t i = 0; i < gate->ntpg; i++)
-		len += put_group(data + len, &gate->tpg[i]);
+		len += put_group(data + len, &gate->tpg[i], gate->nonoptimized);
 	put_be32(data, len - 4);
 	cmd_reply(cmd, data, len);
 	free(data);

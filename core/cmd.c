@@ -20,6 +20,7 @@ void cmd_init(struct scsi_cmd *cmd)
 	cmd->buf_len = 0;
 	cmd->status = STATUS_GOOD;
 	cmd->aborted = cmd->aborted_by_nexus = false;
+	cmd->forward = cmd->remote = cmd->turned_away = false;
 	cmd->abort_tmf = NULL;
 	cmd->held_since = 0;
 	cmd->sense_len = 0;
@@ -180,7 +181,8 @@ bool cmd_buf_alloc(struct scsi_cmd *cmd, uint32_t len)
 static void ended(struct scsi_cmd *cmd)
 {
 	struct nexus_abort *a = cmd->nexus->aborting;
-	bool awaited = a && cmd->aborted_by_nexus && (cmd->state == CMD_ADMITTED || cmd->state == CMD_CONTROL);
+	bool awaited = a && cmd->aborted_by_nexus &&
+		       (cmd->state == CMD_ADMITTED || cmd->state == CMD_FORWARDED || cmd->state == CMD_CONTROL);
 
 	lu_task_ended(cmd);
 	cmd->state = CMD_DONE;

@@ -33,7 +33,8 @@ enum cmd_state {
 	CMD_RECEIVED, /* decoded; data-out may still be arriving; not past any gate */
 	CMD_HELD,     /* waits at a gate (ALUA transition) */
 	CMD_CONTROL,  /* on the control thread */
-	CMD_ADMITTED, /* past the gates: may touch the medium; drains wait for it */
+	CMD_ADMITTED, /* past the gates: may touch the medium, here or at the owner; drains wait for it */
+	CMD_FORWARDED, /* sent to the owner, which can't be asked at present: may have been executed or not */
 	CMD_DONE,
 };
 
@@ -87,6 +88,9 @@ struct scsi_cmd {
 	uint64_t held_since; /* ns */
 	uint64_t step;	  /* handler's own progress */
 	void *handler_data;
+	bool forward;	  /* the ALUA gate found another node to be the one that executes it */
+	bool remote;	  /* entered through another node's port (core/remote.h) */
+	bool turned_away; /* remote: the ALUA gate of this node does not admit it; nothing was done */
 	bool aborted_by_nexus;	/* counted by nexus_abort_tasks() */
 	struct tmf *abort_tmf;	/* the ABORT TASKs that wait for this command's end */
 };

@@ -45,6 +45,13 @@ struct core {
 		void (*fn)(void *arg, struct lu *lu, int err);
 		void *arg;
 	} medium_failed;
+	struct { /* commands of ports that do not own their group (GATE_FORWARD); on the command's reactor */
+		/* cmd is admitted: ends with cmd_complete(), or is given back by gate_retry() */
+		void (*submit)(void *arg, struct scsi_cmd *cmd);
+		/* a barrier of lu is passing r: its gate may be another one */
+		void (*gate_changed)(void *arg, struct lu *lu, struct reactor *r);
+		void *arg;
+	} forward;
 	struct { /* a logical unit reset: what lives above core must know (SPC-2 reservations end) */
 		void (*fn)(void *arg, struct lu *lu);
 		void *arg;

@@ -85,6 +85,15 @@ static enum pass refuse(struct scsi_cmd *cmd, sense_t s)
 	return ANSWERED;
 }
 
+/* Another node believed this one to be the owner. It must not wait here: a drain over there would wait for it, and the change that ends
+ * the waiting here may be behind that drain in the log. */
+static enum pass turn_away(struct scsi_cmd *cmd)
+{
+	cmd->turned_away = true;
+	cmd_status(cmd, STATUS_BUSY);
+	return ANSWERED;
+}
+
 static enum pass gate_alua(struct scsi_cmd *cmd)
 {
 	const struct alua_gate *gate;
@@ -96,6 +105,12 @@ static enum pass gate_alua(struct scsi_cmd *cmd)
 	if (gate->medium == GATE_ADMIT)
 		return PASS;
 	if (flags & ROW_MEDIUM) {
+		if (cmd->remote)
+			return turn_away(cmd);
+		if (gate->medium == GATE_FORWARD) {
+			cmd->forward = true;
+			return PASS;
+		}
 		if (gate->medium == GATE_REFUSE)
 			return refuse(cmd, gate->medium_sense);
 		lu_hold(cmd, gate->hold_limit_ms * 1000000ull);
@@ -143,7 +158,8 @@ static enum pass gate_range(struct scsi_cmd *cmd)
 	if (flags & ROW_RANGE) {
 		uint64_t blocks = __atomic_load_n(&lu->blocks, __ATOMIC_RELAXED);
 
-		if (cmd->lba > blocks || cmd->blocks > blocks - cmd->lba)
+		/* where it is forwarded to, the capacity is known best */
+		if (!cmd->forward && (cmd->lba > blocks || cmd->blocks > blocks - cmd->lba))
 			return refuse(cmd, SENSE_LBA_OUT_OF_RANGE);
 		if (cmd->row->data == DATA_BLOCKS &&
 		    (uint64_t)cmd->blocks * lu->block_size > lu->max_transfer_bytes)
@@ -205,8 +221,19 @@ static void execute(struct scsi_cmd *cmd)
 		to_control(cmd);
 		return;
 	}
+	if (__builtin_expect(cmd->forward, 0)) {
+		const struct core *core = cmd->reactor->core;
+
+		lu_admit(cmd);
+		core->forward.submit(core->forward.arg, cmd);
+		return;
+	}
 	if (flags & ROW_MEDIUM) {
 		cmd->disk = lu_read(cmd->lu, disk);
+		if (!cmd->disk && cmd->remote) {
+			turn_away(cmd);
+			return;
+		}
 		if (!cmd->disk) { /* the gate opens only behind an open disk; never touch what is not there */
 			cmd_sense(cmd, SENSE_LU_NOT_READY_UNAVAILABLE);
 			return;
@@ -227,5 +254,21 @@ void gate_run(struct scsi_cmd *cmd)
 void gate_again(struct scsi_cmd *cmd)
 {
 	cmd->gate = GATE_ALUA;
+	cmd->forward = false;
 	gate_run(cmd);
+}
+
+/* Long enough for the owner and this node to take the same position in the log, short against a transition. */
+#define RETRY_NS 2000000ull
+
+void gate_retry(struct scsi_cmd *cmd)
+{
+	if (cmd->aborted) {
+		cmd_complete(cmd);
+		return;
+	}
+	lu_unadmit(cmd, CMD_RECEIVED);
+	cmd->gate = GATE_ALUA;
+	cmd->forward = false;
+	lu_hold_retry(cmd, RETRY_NS);
 }

@@ -95,6 +95,22 @@ void lu_admit(struct scsi_cmd *cmd)
 	cds_list_add_tail(&cmd->state_link, &s->admitted);
 }
 
+/* Leaves the admitted ones. */
+static void admitted_del(struct lu_shard *s, struct scsi_cmd *cmd)
+{
+	cds_list_del(&cmd->state_link);
+	if (!cds_list_empty(&s->locks))
+		range_lock_task_ended(s, cmd);
+	if (!cds_list_empty(&s->drains))
+		drains_check(s);
+}
+
+void lu_unadmit(struct scsi_cmd *cmd, enum cmd_state to)
+{
+	admitted_del(lu_shard_of(cmd->lu, cmd->reactor), cmd);
+	cmd->state = to;
+}
+
 void lu_task_ended(struct scsi_cmd *cmd)
 {
 	struct lu_shard *s;
@@ -106,13 +122,9 @@ void lu_task_ended(struct scsi_cmd *cmd)
 	if (cmd->state == CMD_HELD) {
 		cds_list_del(&cmd->state_link);
 	} else if (cmd->state == CMD_ADMITTED) {
-		cds_list_del(&cmd->state_link);
 		if (cmd->status != STATUS_GOOD)
 			s->errors++;
-		if (!cds_list_empty(&s->locks))
-			range_lock_task_ended(s, cmd);
-		if (!cds_list_empty(&s->drains))
-			drains_check(s);
+		admitted_del(s, cmd);
 	}
 }
 
@@ -134,30 +146,38 @@ void lu_hold(struct scsi_cmd *cmd, uint64_t limit_ns)
 				  due > cmd->reactor->now ? due - cmd->reactor->now : 0);
 }
 
+void lu_hold_retry(struct scsi_cmd *cmd, uint64_t retry_ns)
+{
+	struct lu_shard *s = lu_shard_of(cmd->lu, cmd->reactor);
+
+	if (!cmd->held_since)
+		cmd->held_since = cmd->reactor->now;
+	cmd->state = CMD_HELD;
+	cds_list_add_tail(&cmd->state_link, &s->held);
+	if (!s->hold_timer.armed || s->hold_timer.deadline > cmd->reactor->now + retry_ns)
+		reactor_timer_arm(cmd->reactor, &s->hold_timer, retry_ns);
+}
+
 static void unhold(struct scsi_cmd *cmd)
 {
 	cds_list_del(&cmd->state_link);
 	cmd->state = CMD_RECEIVED;
 }
 
-/* Held longer than the gate allows: late, a status that every initiator retries (P7). */
-static void hold_expired(struct reactor_timer *t)
+static struct scsi_cmd *held_too_long(const struct lu_shard *s, uint64_t limit_ns, uint64_t *next_due)
 {
-	struct lu_shard *s = caa_container_of(t, struct lu_shard, hold_timer);
-	const struct alua_gate *gate = lu_read(s->lu, gate);
-	uint64_t limit = gate->hold_limit_ms * 1000000ull;
+	struct scsi_cmd *cmd;
 
-	while (!cds_list_empty(&s->held)) {
-		struct scsi_cmd *cmd = cds_list_first_entry(&s->held, struct scsi_cmd, state_link);
-		uint64_t due = cmd->held_since + limit;
+	*next_due = UINT64_MAX;
+	cds_list_for_each_entry(cmd, &s->held, state_link) {
+		uint64_t due = cmd->held_since + limit_ns;
 
-		if (due > cmd->reactor->now) {
-			reactor_timer_arm(cmd->reactor, t, due - cmd->reactor->now);
-			break;
-		}
-		unhold(cmd);
-		cmd_sense(cmd, gate->medium_sense);
+		if (due <= cmd->reactor->now)
+			return cmd;
+		if (due < *next_due)
+			*next_due = due;
 	}
+	return NULL;
 }
 
 static void held_rerun(struct lu_shard *s)
@@ -173,6 +193,30 @@ static void held_rerun(struct lu_shard *s)
 		unhold(cmd);
 		gate_run(cmd);
 	}
+}
+
+/* Held longer than the gate allows: late, a status that every initiator retries (P7). Those that need not wait for the gate (it
+ * forwards) try again. */
+static void hold_expired(struct reactor_timer *t)
+{
+	struct lu_shard *s = caa_container_of(t, struct lu_shard, hold_timer);
+	const struct alua_gate *gate = lu_read(s->lu, gate);
+	struct scsi_cmd *cmd;
+	struct reactor *r;
+	uint64_t next;
+
+	while ((cmd = held_too_long(s, gate->hold_limit_ms * 1000000ull, &next))) {
+		unhold(cmd);
+		cmd_sense(cmd, gate->medium == GATE_REFUSE ? gate->medium_sense : SENSE_LU_NOT_READY_TRANSITION);
+	}
+	if (cds_list_empty(&s->held))
+		return;
+	if (gate->medium != GATE_HOLD) {
+		held_rerun(s);
+		return;
+	}
+	r = cds_list_first_entry(&s->held, struct scsi_cmd, state_link)->reactor;
+	reactor_timer_arm(r, t, next > r->now ? next - r->now : 0);
 }
 
 /* ---- the barrier -------------------------------------------------------------------------------- */
@@ -223,6 +267,7 @@ static void part_run(struct msg *m)
 	struct lu_barrier_part *part = caa_container_of(m, struct lu_barrier_part, msg);
 	struct lu_barrier *b = part->b;
 	struct lu_shard *s = lu_shard_of(b->lu, part->reactor);
+	const struct core *core = b->lu->core;
 
 	if (b->nua)
 		raise_uas(b, part->reactor);
@@ -230,6 +275,8 @@ static void part_run(struct msg *m)
 		abort_tasks(b, s);
 	part->seq = s->seq;
 	held_rerun(s);
+	if (core->forward.gate_changed)
+		core->forward.gate_changed(core->forward.arg, b->lu, part->reactor);
 	if (!b->drain || drained(s, part->seq))
 		part_report(part);
 	else

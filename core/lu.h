@@ -37,7 +37,7 @@ struct lu_identity { /* the same through every port of the cluster */
 };
 
 /* What the ALUA gate says to a command that needs the medium. Immutable; published by alua. */
-enum gate_verdict { GATE_ADMIT, GATE_HOLD, GATE_REFUSE };
+enum gate_verdict { GATE_ADMIT, GATE_HOLD, GATE_REFUSE, GATE_FORWARD /* to gate->owner, core->forward */ };
 
 struct alua_port { /* one target port */
 	uint16_t rtpi;
@@ -55,6 +55,10 @@ struct alua_tpg {
 struct alua_gate {
 	enum gate_verdict medium; /* commands with ROW_MEDIUM */
 	sense_t medium_sense;	  /* with GATE_REFUSE, and for what is held too long */
+	bool nonoptimized;	  /* ports of other nodes than the owner forward: state 1h is in use */
+	bool lost;		  /* the owner has left the membership */
+	uint32_t owner;		  /* node id, 0 = nobody */
+	uint64_t epoch;		  /* of this ownership */
 	uint8_t local_state;	  /* of this node's target port group */
 	uint16_t hold_limit_ms;	  /* GATE_HOLD: after that, medium_sense */
 	uint8_t transition_time;  /* RTPG implicit transition time, seconds */
@@ -149,6 +153,11 @@ void lu_barrier_start(struct lu_barrier *b);
 /* Reactor, for cmd.c and gate.c. */
 void lu_admit(struct scsi_cmd *cmd);	  /* past the gates: drains wait for it from here on */
 void lu_hold(struct scsi_cmd *cmd, uint64_t limit_ns); /* waits for the next barrier */
+/* As lu_hold(), but tries the gates again after retry_ns, too: where it is not the gate here that has to change. */
+void lu_hold_retry(struct scsi_cmd *cmd, uint64_t retry_ns);
+/* An admitted command that will not touch the medium under this admission: drains wait for it no more. It is CMD_RECEIVED again, or
+ * CMD_FORWARDED when nobody knows what became of it. */
+void lu_unadmit(struct scsi_cmd *cmd, enum cmd_state to);
 void lu_task_ended(struct scsi_cmd *cmd); /* leaves all lists; drains that waited for it report */
 
 /* Publishes v under one of the pointers of the LU (control thread); returns the old value, to be freed when the

@@ -116,7 +116,7 @@ static void abort_task(struct tmf *t)
 		cmd->aborted = true;
 		if (cmd->state == CMD_HELD)
 			cmd_execute(cmd);
-		else if (cmd->state == CMD_ADMITTED || cmd->state == CMD_CONTROL) {
+		else if (cmd->state == CMD_ADMITTED || cmd->state == CMD_FORWARDED || cmd->state == CMD_CONTROL) {
 			t->next = cmd->abort_tmf; /* answered when the command has ended */
 			cmd->abort_tmf = t;
 			return;
@@ -175,7 +175,8 @@ void nexus_abort_tasks(struct nexus_abort *a)
 			cmd->aborted = cmd->aborted_by_nexus = true;
 			if (cmd->state == CMD_HELD)
 				cds_list_move(&cmd->state_link, &held);
-			else if (cmd->state == CMD_ADMITTED || cmd->state == CMD_CONTROL)
+			else if (cmd->state == CMD_ADMITTED || cmd->state == CMD_FORWARDED ||
+				 cmd->state == CMD_CONTROL)
 				a->left++;
 		}
 	}

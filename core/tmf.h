@@ -46,6 +46,7 @@ void tmf_task_ended(struct scsi_cmd *cmd);
  *   CMD_RECEIVED  only marked: the driver, who collects its data, ends it by cmd_execute() or cmd_abandon()
  *   CMD_HELD      ends at once: done() with aborted
  *   CMD_ADMITTED  its I/O can't be called back: done() with aborted when it ends; the abort waits for it
+ *   CMD_FORWARDED likewise, when the owner has said what became of it, or owns the group no more
  *   CMD_CONTROL   done() with aborted when it comes home
  */
 

@@ -153,9 +153,6 @@ static int build_groups(struct daemon *d)
 
 		if (ownership_init(&d->ownership[d->ngroups++], d, g) < 0)
 			return -ENOMEM;
-		if (g->non_owner == NON_OWNER_FORWARD)
-			log_warning("group %s: non_owner: forward is not available in this version; "
-				    "ports of other nodes than the owner report standby", g->name);
 	}
 	return 0;
 }

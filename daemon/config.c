@@ -50,6 +50,7 @@ void config_free(struct config *c)
 	free(c->target);
 	free(c->reactor_cpu);
 	free(c->cluster);
+	free(c->key_file);
 	free(c);
 }
 
@@ -63,6 +64,14 @@ void config_sort(struct config *c)
 	for (size_t t = 0; t < c->ntargets; t++)
 		for (size_t a = 0; a < c->target[t].nacls; a++)
 			qsort(c->target[t].acl[a].lun, c->target[t].acl[a].nluns, sizeof(struct config_lun), lun_cmp);
+}
+
+bool config_forwards(const struct config *c)
+{
+	for (size_t i = 0; i < c->ngroups && c->nnodes > 1; i++)
+		if (c->group[i].non_owner == NON_OWNER_FORWARD)
+			return true;
+	return false;
 }
 
 int config_find_node(const struct config *c, const char *name)

@@ -41,6 +41,7 @@ struct config_node {
 	uint32_t id; /* corosync's node id, NODE_ID_MIN … NODE_ID_MAX; = target port group = portal group tag */
 	uint16_t nportals; /* >= 1 */
 	struct portal *portal;
+	struct portal link; /* where the other nodes reach it: cluster/link.h */
 };
 
 struct config_group { /* LUN group: the unit of failover */
@@ -82,6 +83,7 @@ struct config_target {
 
 struct config {
 	char *cluster; /* name */
+	char *key_file; /* of the link between the nodes; NULL with --standalone */
 	enum config_log log;
 	size_t nnodes;
 	struct config_node *node;
@@ -131,6 +133,9 @@ void config_identity(struct lu_identity *id, const char *cluster, const char *lu
 /* SHA-256 over a canonical form of all that nodes must have in common: everything but the daemon's own settings
  * (reactors, log level) and comments, order of keys, and defaults written out or not. Pure. */
 void config_digest(const struct config *c, uint8_t digest[32]);
+
+/* Whether a group's non-owners forward, so that the nodes need links. */
+bool config_forwards(const struct config *c);
 
 /* Index into node[] or -1. */
 int config_find_node(const struct config *c, const char *name);

@@ -76,6 +76,12 @@ static int build_node(struct build *b, size_t i)
 			return FAIL(b, "\"%s\" is not a portal; use a numeric address and a port, e.g. "
 				       "\"192.0.2.1:3260\" or \"[2001:db8::1]:3260\"", r->portals[j]);
 	}
+	n->link = n->portal[0];
+	n->link.port = LINK_PORT_DEFAULT;
+	AT(b, "nodes[%zu].link", i);
+	if (r->link && value_address(r->link, LINK_PORT_DEFAULT, &n->link) < 0)
+		return FAIL(b, "\"%s\" is not an address; use a numeric one and a port, e.g. \"192.0.2.1:3261\" or "
+			       "\"[2001:db8::1]:3261\"", r->link);
 	return copy_text(b, &n->name, r->name);
 }
 
@@ -458,6 +464,8 @@ static int build_all(struct build *b)
 	int rc = copy_text(b, &b->c->cluster, b->raw->cluster.name);
 
 	b->c->log = OR(b->raw->cluster.log, CONFIG_LOG_CPG);
+	if (rc == 0)
+		rc = copy_text(b, &b->c->key_file, b->raw->cluster.key_file ? b->raw->cluster.key_file : KEY_FILE_DEFAULT);
 	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]) && rc == 0; i++)
 		rc = steps[i](b);
 	return rc;

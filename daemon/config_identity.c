@@ -87,6 +87,15 @@ static void hash_nodes(EVP_MD_CTX *ctx, const struct config *c)
 	}
 }
 
+/* Only where it has a meaning; the key file may be elsewhere on each node. */
+static void hash_links(EVP_MD_CTX *ctx, const struct config *c)
+{
+	for (size_t i = 0; i < c->nnodes && config_forwards(c); i++) {
+		hash_text(ctx, c->node[i].link.addr);
+		hash_number(ctx, c->node[i].link.port);
+	}
+}
+
 static void hash_groups(EVP_MD_CTX *ctx, const struct config *c)
 {
 	hash_number(ctx, c->ngroups);
@@ -150,6 +159,7 @@ void config_digest(const struct config *c, uint8_t digest[32])
 	hash_text(ctx, c->cluster);
 	hash_number(ctx, c->log);
 	hash_nodes(ctx, c);
+	hash_links(ctx, c);
 	hash_groups(ctx, c);
 	hash_number(ctx, c->nlus);
 	for (size_t i = 0; i < c->nlus; i++)

@@ -22,6 +22,8 @@
 #define NODES_MAX 64	/* ALUA_MEMBERS_MAX */
 #define PORTALS_MAX 16	/* per node */
 #define PORT_DEFAULT 3260 /* RFC 7143 4.2.7.1 */
+#define LINK_PORT_DEFAULT 3261 /* between the nodes */
+#define KEY_FILE_DEFAULT "/etc/sandem/cluster.key"
 
 #define GROUPS_MAX 1024
 #define HOLD_LIMIT_MS_DEFAULT 10000 /* well below the 30 s after which Linux aborts a command */

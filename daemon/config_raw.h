@@ -14,6 +14,7 @@
 struct raw_cluster {
 	char *name;
 	enum config_log *log;
+	char *key_file;
 };
 
 struct raw_node {
@@ -21,6 +22,7 @@ struct raw_node {
 	uint32_t id;
 	char **portals;
 	unsigned portals_count;
+	char *link;
 };
 
 struct raw_group {

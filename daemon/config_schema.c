@@ -24,6 +24,7 @@ static const cyaml_strval_t log_words[] = { { "cpg", CONFIG_LOG_CPG }, { "local"
 static const cyaml_schema_field_t cluster_fields[] = {
 	TEXT("name", REQUIRED, struct raw_cluster, name),
 	CYAML_FIELD_ENUM_PTR("log", OPTIONAL | CYAML_FLAG_STRICT, struct raw_cluster, log, log_words, COUNT(log_words)),
+	TEXT("key_file", OPTIONAL, struct raw_cluster, key_file),
 	CYAML_FIELD_END,
 };
 
@@ -31,6 +32,7 @@ static const cyaml_schema_field_t node_fields[] = {
 	TEXT("name", REQUIRED, struct raw_node, name),
 	CYAML_FIELD_UINT("id", CYAML_FLAG_DEFAULT, struct raw_node, id),
 	LIST("portals", REQUIRED, struct raw_node, portals, &text_entry, 1, PORTALS_MAX),
+	TEXT("link", OPTIONAL, struct raw_node, link),
 	CYAML_FIELD_END,
 };
 static const cyaml_schema_value_t node_entry = {

@@ -104,10 +104,15 @@ static int split_portal(const char *text, char *addr, size_t size, const char **
 
 int value_portal(const char *text, struct portal *out)
 {
+	return value_address(text, PORT_DEFAULT, out);
+}
+
+int value_address(const char *text, uint16_t default_port, struct portal *out)
+{
 	unsigned char bin[16];
 	char addr[64];
 	const char *port;
-	uint64_t n = PORT_DEFAULT;
+	uint64_t n = default_port;
 	int family;
 
 	if (split_portal(text, addr, sizeof(addr), &port) < 0)

@@ -20,6 +20,8 @@ int value_ms(const char *text, uint64_t *ms);
 /* "10.0.0.1", "10.0.0.1:3260", "[fd00::1]:3260", "fd00::1": numeric address, port PORT_DEFAULT unless given. The address
  * comes out in its canonical spelling, IPv6 without brackets. */
 int value_portal(const char *text, struct portal *out);
+/* The same with another port unless given. */
+int value_address(const char *text, uint16_t port, struct portal *out);
 bool value_portal_is_loopback(const struct portal *p);
 bool value_portal_is_wildcard(const struct portal *p);
 /* "naa.3…", "0x6…" or bare hex: 16 digits (type 2, 3 or 5) or 32 (type 6) (SPC-4 7.8.6.6). */

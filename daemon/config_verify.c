@@ -126,6 +126,31 @@ static const char *target_name(const struct config *c, size_t i, char *buf, size
 
 /* ---- nodes ---- */
 
+static bool same_address(const struct portal *a, const struct portal *b)
+{
+	return a->port == b->port && !strcmp(a->addr, b->addr);
+}
+
+static int verify_link(struct verify *v, size_t i)
+{
+	const struct portal *p = &v->c->node[i].link;
+
+	AT(v, "nodes[%zu].link", i);
+	if (value_portal_is_wildcard(p))
+		return FAIL(v, "%s is no address that other nodes could reach; write the node's own address", p->addr);
+	for (size_t n = 0; n < v->c->nnodes; n++) {
+		const struct config_node *other = &v->c->node[n];
+
+		if (n < i && same_address(p, &other->link))
+			return FAIL(v, "%s port %u is nodes[%zu].link too; each node has its own", p->addr, p->port, n);
+		for (size_t k = 0; k < other->nportals; k++)
+			if (same_address(p, &other->portal[k]))
+				return FAIL(v, "%s port %u is nodes[%zu].portals[%zu] too; initiators and nodes can't share a port",
+					    p->addr, p->port, n, k);
+	}
+	return 0;
+}
+
 static int verify_portal(struct verify *v, size_t i, size_t j)
 {
 	const struct portal *p = &v->c->node[i].portal[j];
@@ -156,6 +181,8 @@ static int verify_nodes(struct verify *v)
 		AT(v, "nodes[%zu].id", i);
 		if (n->id < NODE_ID_MIN || n->id > NODE_ID_MAX)
 			return FAIL(v, "%u is not a node id; use corosync's nodeid, %d to %d", n->id, NODE_ID_MIN, NODE_ID_MAX);
+		if (config_forwards(v->c) && verify_link(v, i) < 0)
+			return -EINVAL;
 		for (size_t j = 0; j < n->nportals; j++)
 			if (verify_portal(v, i, j) < 0)
 				return -EINVAL;

@@ -20,6 +20,7 @@
 
 #include "alua/alua_service.h"
 #include "cluster/cluster.h"
+#include "cluster/link.h"
 #include "cluster/worker.h"
 #include "core/core.h"
 #include "core/lu.h"
@@ -46,6 +47,9 @@ struct daemon {
 	struct pr_service *pr;
 	struct pr_cmd pr_cmd;
 	struct iscsi_server *iscsi;
+	struct link *link; /* NULL: no group forwards */
+	uint32_t link_to[LINK_NODES_MAX], link_from[LINK_NODES_MAX]; /* nodes, as published last */
+	size_t nlink_to, nlink_from;
 	struct control *control;
 	bool owned[NODE_ID_MAX + 1]; /* by node id: owned a group when that was looked at last */
 	uint32_t ngroups;
@@ -72,6 +76,8 @@ void effects_state_changed(void *arg, enum cluster_state s, const char *why);
 int effects_init(struct daemon *d);
 /* Closes the gates of a group whose medium has failed here, at once. */
 void effects_group_failed(struct ownership *o);
+/* For struct link_params: ports forward, or do so no more. */
+void effects_link_changed(void *arg);
 void effects_situation(const struct ownership *o, struct alua_situation *out);
 
 /* ---- ownership.c ---- */
@@ -86,6 +92,7 @@ struct ownership {
 	const char *group; /* name */
 	uint16_t hold_limit_ms;
 	uint32_t preferred; /* node id, 0 = none */
+	bool forward;	    /* what non-owners do */
 	uint32_t nlus;
 	struct lu **lu;
 	enum ownership_phase phase; /* of the devices of this node */

@@ -57,6 +57,11 @@ void effects_situation(const struct ownership *o, struct alua_situation *out)
 		.nmembers = d->alua->nmembers,
 		.hold_limit_ms = o->hold_limit_ms,
 		.preferred = o->preferred,
+		.forward = o->forward && d->link,
+		.link_to = d->link_to,
+		.nlink_to = d->nlink_to,
+		.link_from = d->link_from,
+		.nlink_from = d->nlink_from,
 	};
 }
 
@@ -425,4 +430,38 @@ void effects_state_changed(void *arg, enum cluster_state s, const char *why)
 		d->exit_code = 1;
 		daemon_shutdown(d, why);
 	}
+}
+
+/* ---- the link between the nodes -------------------------------------------------------------------------------------- */
+
+static bool same_states(const struct alua_gate *a, const struct alua_gate *b)
+{
+	bool same = a->ntpg == b->ntpg;
+
+	for (uint16_t i = 0; same && i < a->ntpg; i++)
+		same = a->tpg[i].id == b->tpg[i].id && a->tpg[i].state == b->tpg[i].state;
+	return same;
+}
+
+/* The states as this node reports them have changed without the log: its initiators hear of it here (SPC-4 5.15.2.6). */
+void effects_link_changed(void *arg)
+{
+	struct daemon *d = arg;
+	struct job *j;
+
+	d->nlink_to = link_to(d->link, d->link_to);
+	d->nlink_from = link_from(d->link, d->link_from);
+	j = republish(d, false);
+	if (!j || !j->ok) { /* commands would go where nobody takes them */
+		log_error("out of memory while publishing port states; ending at once");
+		abort();
+	}
+	for (uint32_t i = 0; i < j->n; i++)
+		if (!same_states(j->change[i].old_gate, j->change[i].lu->gate)) {
+			struct change *c = &j->change[i];
+
+			c->ua[c->barrier.nua++] = (struct lu_barrier_ua){ UA_ASYMMETRIC_ACCESS_CHANGED,
+									  { .kind = UA_SCOPE_ALL } };
+		}
+	job_start(j);
 }

@@ -234,6 +234,23 @@ static int make_services(struct daemon *d, char *err, size_t errlen)
 	return 0;
 }
 
+static int start_link(struct daemon *d, char *err, size_t errlen)
+{
+	struct link_node nodes[NODES_MAX];
+	struct link_params p = { .cluster = d->config->cluster, .node = d->node, .nodes = nodes,
+				 .nnodes = d->config->nnodes, .key_file = d->config->key_file, .core = &d->core,
+				 .changed = effects_link_changed, .arg = d };
+
+	if (!config_forwards(d->config))
+		return 0;
+	for (size_t i = 0; i < d->config->nnodes; i++) {
+		const struct config_node *n = &d->config->node[i];
+
+		nodes[i] = (struct link_node){ n->id, n->name, n->link.addr, n->link.port };
+	}
+	return link_start(&d->link, &p, err, errlen);
+}
+
 int daemon_open_portals(struct daemon *d, char *err, size_t errlen)
 {
 	const struct config_node *n = &d->config->node[config_find_node(d->config, d->node_name)];
@@ -262,6 +279,9 @@ static int start(struct daemon *d, const struct options *o, char *err, size_t er
 	if (rc < 0)
 		return rc;
 	wire(d);
+	rc = start_link(d, err, errlen);
+	if (rc < 0)
+		return rc;
 	qb_loop_poll_add(d->loop, QB_LOOP_HIGH, d->core.control.efd, POLLIN, d, on_mail);
 	for (unsigned i = 0; i < d->core.nreactors; i++) {
 		rc = reactor_start(&d->core.reactor[i]);
@@ -291,6 +311,7 @@ static void finish(struct daemon *d)
 	pr_service_free(d->pr);
 	for (unsigned i = 0; i < d->core.nreactors; i++)
 		reactor_fini(&d->core.reactor[i]);
+	link_free(d->link);
 	free(d->core.reactor);
 	mailbox_fini(&d->core.control);
 	qb_loop_destroy(d->loop);

@@ -423,6 +423,7 @@ static int collect_lus(struct ownership *o)
 int ownership_init(struct ownership *o, struct daemon *d, const struct config_group *c)
 {
 	*o = (struct ownership){ .d = d, .group = c->name, .hold_limit_ms = c->hold_limit_ms,
+				 .forward = c->non_owner == NON_OWNER_FORWARD,
 				 .preferred = c->preferred < 0 ? 0 : d->config->node[c->preferred].id };
 	CDS_INIT_LIST_HEAD(&o->waiters);
 	if (collect_lus(o) < 0)

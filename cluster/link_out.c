@@ -1,0 +1,677 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The origin's side: one connection from each reactor to each other node, and what is under way on it.
+ *
+ *   connection:  IDLE ─▶ DIALING ─▶ GREETED ─▶ PROVEN ─▶ UP ─▶ (lost) IDLE …
+ *
+ *   slot:  FREE ─▶ SENT ─▶ (answer) FREE
+ *                   │ lost, a write                                 resent under the same id
+ *                   └────▶ UNKNOWN ─▶ (connection is back, same daemon) SENT
+ *                             ├─▶ (aborted) CANCELLING ─▶ (answer) FREE
+ *                             └─▶ (hold limit, or the peer owns the group no more) ABANDONED ─▶ (connection is back) CANCELLING
+ *          DRAINING: answered before the kernel gave the frame back
+ */
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "cluster/link_int.h"
+#include "core/cdb.h"
+#include "core/gate.h"
+#include "core/log.h"
+#include "core/lu.h"
+#include "core/nexus.h"
+
+enum out_state { OUT_IDLE, OUT_DIALING, OUT_GREETED, OUT_PROVEN, OUT_UP };
+enum slot_state { SLOT_FREE, SLOT_SENT, SLOT_UNKNOWN, SLOT_ABANDONED, SLOT_CANCELLING, SLOT_DRAINING };
+
+struct slot {
+	enum slot_state state;
+	struct link_out *out;
+	struct scsi_cmd *cmd; /* NULL: it has been ended otherwise */
+	uint64_t id;
+	uint64_t epoch;	      /* of the ownership under which it was sent */
+	uint64_t incarnation; /* of the peer's daemon */
+	uint32_t in_max, bytes;
+	bool write;
+	bool reached; /* an earlier connection may have brought it to the peer */
+	struct link_frame frame;
+	struct slot *next; /* free list */
+};
+
+struct link_out {
+	struct link_conn conn; /* in use from GREETED on */
+	struct link *l;
+	struct link_peer *peer;
+	struct reactor *r;
+	enum out_state state;
+	struct link_auth auth;
+	struct link_frame hello, proof, ping;
+	struct reactor_op dial_op;
+	int dial_fd;
+	bool dial_cancelled;
+	struct reactor_timer timer;
+	struct msg start;
+	uint64_t since;	   /* of this state */
+	uint64_t redial;   /* ns to wait before the next try */
+	uint64_t pinged;
+	bool told_up;
+	int last_error; /* of dialing, so that it is logged once */
+	char name[64];
+	struct slot slot[LINK_SLOTS];
+	struct slot *free;
+	uint32_t bytes;	  /* under way */
+	uint32_t unknown; /* slots in UNKNOWN */
+	struct scsi_cmd *wait_head, **wait_tail; /* no credit: linked by handler_data */
+	struct link_answer answer;		 /* the running frame's */
+	struct slot *answered;
+};
+
+static void pump(struct link_out *o);
+
+/* ---- slots ----------------------------------------------------------------------------------------------------- */
+
+static void slot_free(struct slot *s)
+{
+	struct link_out *o = s->out;
+
+	if (s->state == SLOT_UNKNOWN)
+		o->unknown--;
+	o->bytes -= s->bytes;
+	s->bytes = 0;
+	s->cmd = NULL;
+	if (s->frame.queued) {
+		s->state = SLOT_DRAINING;
+		return;
+	}
+	s->state = SLOT_FREE;
+	s->next = o->free;
+	o->free = s;
+}
+
+static void frame_sent(struct link_frame *f)
+{
+	struct slot *s = caa_container_of(f, struct slot, frame);
+
+	s->reached |= f->started;
+	if (s->state != SLOT_DRAINING)
+		return;
+	slot_free(s);
+	pump(s->out);
+}
+
+static void request_of(const struct scsi_cmd *cmd, struct remote_request *q)
+{
+	const struct core *core = cmd->lu->core;
+
+	memset(q, 0, sizeof(*q));
+	q->nexus = cmd->nexus->id;
+	snprintf(q->lu, sizeof(q->lu), "%s", cmd->lu->name);
+	while (q->lu_hint < core->nlus && core->lu[q->lu_hint] != cmd->lu)
+		q->lu_hint++;
+	q->read_only = cmd->itl->read_only;
+	q->read = cmd->read;
+	q->write = cmd->write;
+	q->attr = cmd->attr;
+	q->expected_len = cmd->expected_len;
+	memcpy(q->cdb, cmd->cdb, CDB_MAX);
+}
+
+static void send_command(struct link_out *o, struct slot *s)
+{
+	struct scsi_cmd *cmd = s->cmd;
+	struct remote_request q;
+
+	s->state = SLOT_SENT;
+	request_of(cmd, &q);
+	link_conn_send(&o->conn, &s->frame, LINK_COMMAND, s->id, link_command_put(link_frame_meta(&s->frame), &q), cmd->buf,
+		       cmd->row->dir == DIR_OUT ? cmd->data_out_got : 0);
+}
+
+static void send_cancel(struct link_out *o, struct slot *s)
+{
+	if (s->state == SLOT_UNKNOWN)
+		o->unknown--;
+	s->state = SLOT_CANCELLING;
+	link_conn_send(&o->conn, &s->frame, LINK_CANCEL, s->id, 0, NULL, 0);
+}
+
+/* ---- new commands ------------------------------------------------------------------------------------------------ */
+
+#define PARAMETERS_MAX 65536u /* data-in that is not blocks of the medium: GET LBA STATUS */
+
+static uint32_t data_in_max(const struct scsi_cmd *cmd)
+{
+	uint64_t len;
+
+	if (cmd->row->dir != DIR_IN)
+		return 0;
+	if (cmd->row->data == DATA_BLOCKS)
+		len = (uint64_t)cmd->blocks * cmd->lu->block_size;
+	else
+		len = cmd->alloc_len < PARAMETERS_MAX ? cmd->alloc_len : PARAMETERS_MAX;
+	return len < cmd->expected_len ? len : cmd->expected_len;
+}
+
+static void begin(struct link_out *o, struct scsi_cmd *cmd, const struct alua_gate *gate)
+{
+	uint32_t in = data_in_max(cmd);
+	struct slot *s;
+
+	if (in && !cmd_buf_alloc(cmd, in)) {
+		cmd_status(cmd, STATUS_BUSY);
+		return;
+	}
+	s = o->free;
+	o->free = s->next;
+	s->id = link_id(link_id_seq(s->id) + 1, s - o->slot);
+	s->cmd = cmd;
+	s->epoch = gate->epoch;
+	s->incarnation = o->auth.peer.incarnation;
+	s->write = link_is_write(cmd);
+	s->reached = false;
+	s->in_max = in;
+	s->bytes = in + (cmd->row->dir == DIR_OUT ? cmd->data_out_got : 0);
+	o->bytes += s->bytes;
+	send_command(o, s);
+}
+
+static bool has_credit(const struct link_out *o)
+{
+	return o->free && o->bytes < LINK_BYTES_MAX;
+}
+
+static void wait_for_credit(struct link_out *o, struct scsi_cmd *cmd)
+{
+	cmd->handler_data = NULL;
+	*o->wait_tail = cmd;
+	o->wait_tail = (struct scsi_cmd **)&cmd->handler_data;
+}
+
+static struct scsi_cmd *waiting_pop(struct link_out *o)
+{
+	struct scsi_cmd *cmd = o->wait_head;
+
+	o->wait_head = cmd->handler_data;
+	if (!o->wait_head)
+		o->wait_tail = &o->wait_head;
+	cmd->handler_data = NULL;
+	return cmd;
+}
+
+static void pump(struct link_out *o)
+{
+	while (o->wait_head && link_conn_open(&o->conn) && has_credit(o)) {
+		struct scsi_cmd *cmd = waiting_pop(o);
+		const struct alua_gate *gate = lu_read(cmd->lu, gate);
+
+		if (cmd->aborted)
+			cmd_complete(cmd);
+		else if (gate->medium != GATE_FORWARD || gate->owner != o->peer->node.id)
+			gate_retry(cmd);
+		else
+			begin(o, cmd, gate);
+	}
+}
+
+void link_out_submit(void *arg, struct scsi_cmd *cmd)
+{
+	const struct alua_gate *gate = lu_read(cmd->lu, gate);
+	struct link_peer *p = link_peer_find(arg, gate->owner);
+	struct link_out *o = p ? &p->out[cmd->reactor->index] : NULL;
+
+	if (gate->medium != GATE_FORWARD || !o || o->state != OUT_UP || !link_conn_open(&o->conn))
+		gate_retry(cmd);
+	else if (o->wait_head || !has_credit(o))
+		wait_for_credit(o, cmd);
+	else
+		begin(o, cmd, gate);
+}
+
+/* ---- commands of which nobody here knows what became of them --------------------------------------------------- */
+
+static bool owner_changed(const struct slot *s)
+{
+	const struct alua_gate *gate = lu_read(s->cmd->lu, gate);
+
+	return gate->lost || gate->owner != s->out->peer->node.id || gate->epoch != s->epoch;
+}
+
+/* The slot stays until the peer has said that nothing of it is under way any more. */
+static struct scsi_cmd *abandon(struct slot *s)
+{
+	struct scsi_cmd *cmd = s->cmd;
+
+	s->out->unknown--;
+	s->state = SLOT_ABANDONED;
+	s->cmd = NULL;
+	return cmd;
+}
+
+/* The peer can't execute it any more: it has given the group up or will be fenced before somebody else gets it. Done again with the same
+ * data it comes to the same (P6), but for those that compare first. */
+static void replay(struct slot *s)
+{
+	struct scsi_cmd *cmd = abandon(s);
+
+	if (cmd->aborted) {
+		cmd_complete(cmd);
+	} else if (cmd->row->flags & ROW_EXCLUSIVE) {
+		cmd_sense(cmd, SENSE_ABORTED_COMMAND);
+	} else {
+		cmd->state = CMD_RECEIVED;
+		gate_again(cmd);
+	}
+}
+
+static void become_unknown(struct slot *s)
+{
+	struct scsi_cmd *cmd = s->cmd;
+
+	s->state = SLOT_UNKNOWN;
+	s->out->unknown++;
+	if (!cmd->held_since)
+		cmd->held_since = cmd->reactor->now;
+	if (cmd->state == CMD_ADMITTED)
+		lu_unadmit(cmd, CMD_FORWARDED);
+	if (owner_changed(s))
+		replay(s);
+}
+
+static void unknown_too_long(struct slot *s)
+{
+	const struct alua_gate *gate = lu_read(s->cmd->lu, gate);
+
+	if (s->out->r->now - s->cmd->held_since < gate->hold_limit_ms * LINK_MS)
+		return;
+	cmd_sense(abandon(s), SENSE_LU_NOT_READY_TRANSITION);
+}
+
+static void reconsider(struct link_out *o, struct lu *lu)
+{
+	for (struct slot *s = o->slot; s < o->slot + LINK_SLOTS; s++) {
+		if (!s->cmd || s->cmd->lu != lu || !owner_changed(s))
+			continue;
+		if (s->state == SLOT_UNKNOWN)
+			replay(s);
+		else if (s->state == SLOT_SENT && lu_read(lu, gate)->lost)
+			link_conn_close(&o->conn, LOG_LEVEL_NOTICE, "the node has left the cluster");
+	}
+}
+
+void link_out_gate_changed(void *arg, struct lu *lu, struct reactor *r)
+{
+	struct link *l = arg;
+
+	for (size_t i = 0; i < l->npeers; i++)
+		reconsider(&l->peer[i].out[r->index], lu);
+}
+
+/* ---- answers -------------------------------------------------------------------------------------------------------- */
+
+static int answer_frame(struct link_out *o, const struct link_header *h, const uint8_t *meta, void **dst)
+{
+	struct slot *s;
+	uint32_t len;
+
+	if (link_id_slot(h->id) >= LINK_SLOTS || link_answer_get(meta, h->meta_len, &o->answer) < 0)
+		return -EPROTO;
+	s = &o->slot[link_id_slot(h->id)];
+	if (s->id != h->id || (s->state != SLOT_SENT && s->state != SLOT_CANCELLING))
+		return -EPROTO;
+	if (s->state == SLOT_SENT && o->answer.outcome == LINK_DONE) {
+		len = o->answer.data_in_len < s->cmd->expected_len ? o->answer.data_in_len : s->cmd->expected_len;
+		if (h->data_len != len || len > s->in_max)
+			return -EPROTO;
+		*dst = s->cmd->buf;
+	}
+	o->answered = s;
+	return 0;
+}
+
+static void finish_done(struct scsi_cmd *cmd, const struct link_answer *a)
+{
+	struct lu_shard *shard = lu_shard_of(cmd->lu, cmd->reactor);
+
+	cmd->status = a->status;
+	cmd->data_in_len = a->data_in_len;
+	cmd->sense_len = a->sense_len;
+	memcpy(cmd->sense, a->sense, a->sense_len);
+	if (cmd->row->data == DATA_BLOCKS && a->status == STATUS_GOOD) {
+		bool out = cmd->row->dir == DIR_OUT;
+
+		shard->writes += out;
+		shard->reads += !out;
+		shard->write_bytes += out ? cmd->data_out_got : 0;
+		shard->read_bytes += a->data_in_len;
+	}
+	cmd_complete(cmd);
+}
+
+static void finish(struct slot *s, const struct link_answer *a)
+{
+	struct scsi_cmd *cmd = s->cmd;
+
+	slot_free(s);
+	if (!cmd)
+		return;
+	if (cmd->aborted) {
+		cmd_complete(cmd);
+		return;
+	}
+	switch (a->outcome) {
+	case LINK_DONE:
+		finish_done(cmd, a);
+		return;
+	case LINK_TURNED_AWAY:
+	case LINK_NOT_EXECUTED:
+		gate_retry(cmd);
+		return;
+	case LINK_ABORTED: /* by somebody else, who has told this nexus nothing */
+		cmd_status(cmd, STATUS_TASK_ABORTED);
+		return;
+	case LINK_OUTCOME_END:
+		return;
+	}
+}
+
+/* ---- the connection ---------------------------------------------------------------------------------------------------- */
+
+static void enter(struct link_out *o, enum out_state s)
+{
+	o->state = s;
+	o->since = o->r->now;
+}
+
+static void tell(struct link_out *o, bool up)
+{
+	if (o->told_up == up)
+		return;
+	o->told_up = up;
+	link_report(o->l, o->peer->node.id, LINK_TO, up, o->l->core->nreactors);
+}
+
+/* What an earlier connection has left: asked for again, or cleared up. */
+static void recover(struct link_out *o, struct slot *s)
+{
+	bool same = s->incarnation == o->auth.peer.incarnation;
+
+	if (s->state == SLOT_ABANDONED && !same) {
+		slot_free(s);
+	} else if (s->state == SLOT_ABANDONED || (s->state == SLOT_UNKNOWN && same && s->cmd->aborted)) {
+		send_cancel(o, s);
+	} else if (s->state == SLOT_UNKNOWN && same) {
+		o->unknown--;
+		lu_admit(s->cmd);
+		send_command(o, s);
+	}
+}
+
+static void up(struct link_out *o)
+{
+	enter(o, OUT_UP);
+	o->redial = LINK_REDIAL_MIN_NS;
+	o->pinged = o->r->now;
+	o->last_error = 0;
+	log_info("%s: up", o->name);
+	for (unsigned i = 0; i < LINK_SLOTS; i++)
+		recover(o, &o->slot[i]);
+	tell(o, true);
+}
+
+static int challenged(struct link_out *o, const struct link_header *h, const uint8_t *meta)
+{
+	int rc = link_auth_challenged(&o->auth, meta, h->meta_len, link_frame_meta(&o->proof));
+
+	if (rc < 0) {
+		link_conn_close(&o->conn, rc == o->last_error ? LOG_LEVEL_DEBUG : LOG_LEVEL_ERROR, "refused: %s",
+				link_auth_text(rc));
+		o->last_error = rc;
+		return 0;
+	}
+	enter(o, OUT_PROVEN);
+	link_conn_send(&o->conn, &o->proof, LINK_PROOF, 0, LINK_PROOF_LEN, NULL, 0);
+	return 0;
+}
+
+static int on_frame(struct link_conn *c, const struct link_header *h, const uint8_t *meta, void **dst)
+{
+	struct link_out *o = caa_container_of(c, struct link_out, conn);
+
+	o->answered = NULL;
+	if (o->state == OUT_GREETED && h->type == LINK_CHALLENGE)
+		return challenged(o, h, meta);
+	if (o->state == OUT_PROVEN && h->type == LINK_WELCOME) {
+		up(o);
+		return 0;
+	}
+	if (o->state == OUT_UP && h->type == LINK_ANSWER)
+		return answer_frame(o, h, meta, dst);
+	return o->state == OUT_UP && h->type == LINK_PONG ? 0 : -EPROTO;
+}
+
+static void on_data(struct link_conn *c)
+{
+	struct link_out *o = caa_container_of(c, struct link_out, conn);
+
+	if (!o->answered)
+		return;
+	finish(o->answered, &o->answer);
+	o->answered = NULL;
+	pump(o);
+}
+
+static void slot_lost(struct slot *s)
+{
+	struct scsi_cmd *cmd = s->cmd;
+
+	if (s->state == SLOT_CANCELLING && !cmd) {
+		s->state = SLOT_ABANDONED;
+	} else if (s->state == SLOT_CANCELLING || (s->state == SLOT_SENT && s->write && s->reached)) {
+		become_unknown(s);
+	} else if (s->state == SLOT_SENT) {
+		slot_free(s);
+		gate_retry(cmd);
+	}
+}
+
+static void on_ended(struct link_conn *c)
+{
+	struct link_out *o = caa_container_of(c, struct link_out, conn);
+	struct scsi_cmd *waiting = o->wait_head, *next;
+
+	if (o->state != OUT_UP && o->redial < LINK_REDIAL_MAX_NS)
+		o->redial *= 2;
+	enter(o, OUT_IDLE);
+	for (unsigned i = 0; i < LINK_SLOTS; i++)
+		slot_lost(&o->slot[i]);
+	o->wait_head = NULL;
+	o->wait_tail = &o->wait_head;
+	for (; waiting; waiting = next) {
+		next = waiting->handler_data;
+		waiting->handler_data = NULL;
+		gate_retry(waiting);
+	}
+}
+
+static const struct link_conn_ops out_ops = { on_frame, on_data, on_ended };
+
+/* ---- dialing --------------------------------------------------------------------------------------------------------------- */
+
+static void dial_failed(struct link_out *o, int err)
+{
+	if (o->dial_fd >= 0)
+		close(o->dial_fd);
+	o->dial_fd = -1;
+	if (err != o->last_error)
+		log_info("%s: %s port %u: %s; trying again", o->name, o->peer->node.addr, o->peer->node.port, strerror(-err));
+	o->last_error = err;
+	if (o->redial < LINK_REDIAL_MAX_NS)
+		o->redial *= 2;
+	enter(o, OUT_IDLE);
+}
+
+static void greet(struct link_out *o)
+{
+	int one = 1, rc;
+
+	setsockopt(o->dial_fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	o->conn.reactor = o->r;
+	o->conn.ops = &out_ops;
+	o->conn.name = o->name;
+	rc = link_auth_hello(&o->auth, o->peer->node.id, link_frame_meta(&o->hello));
+	if (rc == 0)
+		rc = link_conn_start(&o->conn, o->dial_fd);
+	if (rc < 0) {
+		dial_failed(o, rc);
+		return;
+	}
+	o->dial_fd = -1;
+	enter(o, OUT_GREETED);
+	link_conn_send(&o->conn, &o->hello, LINK_HELLO, 0, LINK_HELLO_LEN, NULL, 0);
+}
+
+static void dialed(struct reactor_op *op, int res, uint32_t flags)
+{
+	struct link_out *o = caa_container_of(op, struct link_out, dial_op);
+
+	(void)flags;
+	if (res < 0)
+		dial_failed(o, o->dial_cancelled ? -ETIMEDOUT : res);
+	else
+		greet(o);
+}
+
+static void dial(struct link_out *o)
+{
+	struct io_uring_sqe *sqe;
+
+	o->dial_cancelled = false;
+	o->dial_fd = socket(o->peer->addr.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (o->dial_fd < 0) {
+		dial_failed(o, -errno);
+		return;
+	}
+	enter(o, OUT_DIALING);
+	sqe = reactor_sqe(o->r, &o->dial_op);
+	io_uring_prep_connect(sqe, o->dial_fd, (struct sockaddr *)&o->peer->addr, o->peer->addr_len);
+	io_uring_sqe_set_data(sqe, &o->dial_op);
+}
+
+/* ---- the clock --------------------------------------------------------------------------------------------------------------- */
+
+static void tick_up(struct link_out *o)
+{
+	uint64_t now = o->r->now;
+
+	if (now - o->conn.heard > LINK_SILENCE_NS) {
+		link_conn_close(&o->conn, LOG_LEVEL_WARNING, "no answer for %llu ms", LINK_SILENCE_NS / LINK_MS);
+	} else if (now - o->pinged > LINK_PING_NS && !o->ping.queued) {
+		o->pinged = now;
+		link_conn_send(&o->conn, &o->ping, LINK_PING, 0, 0, NULL, 0);
+	}
+}
+
+static void tick_state(struct link_out *o)
+{
+	uint64_t age = o->r->now - o->since;
+
+	switch (o->state) {
+	case OUT_IDLE:
+		if (age >= o->redial)
+			dial(o);
+		break;
+	case OUT_DIALING:
+		if (age > LINK_HANDSHAKE_NS && !o->dial_cancelled) {
+			o->dial_cancelled = true;
+			io_uring_prep_cancel(reactor_sqe(o->r, NULL), &o->dial_op, 0);
+		}
+		break;
+	case OUT_GREETED:
+	case OUT_PROVEN:
+		if (age > LINK_HANDSHAKE_NS)
+			link_conn_close(&o->conn, LOG_LEVEL_WARNING, "no answer to the greeting");
+		break;
+	case OUT_UP:
+		if (link_conn_open(&o->conn))
+			tick_up(o);
+		break;
+	}
+}
+
+static void tick(struct reactor_timer *t)
+{
+	struct link_out *o = caa_container_of(t, struct link_out, timer);
+
+	tick_state(o);
+	if (o->told_up && o->state != OUT_UP && o->r->now - o->conn.heard > LINK_GRACE_NS)
+		tell(o, false);
+	for (unsigned i = 0; o->unknown && i < LINK_SLOTS; i++)
+		if (o->slot[i].state == SLOT_UNKNOWN)
+			unknown_too_long(&o->slot[i]);
+	reactor_timer_arm(o->r, t, o->state == OUT_UP ? LINK_TICK_NS : LINK_REDIAL_MIN_NS);
+}
+
+static void on_start(struct msg *m)
+{
+	struct link_out *o = caa_container_of(m, struct link_out, start);
+
+	enter(o, OUT_IDLE);
+	dial(o);
+	reactor_timer_arm(o->r, &o->timer, LINK_REDIAL_MIN_NS);
+}
+
+/* ---- life ------------------------------------------------------------------------------------------------------------------------ */
+
+static void init(struct link_out *o, struct link *l, struct link_peer *p, struct reactor *r)
+{
+	o->l = l;
+	o->peer = p;
+	o->r = r;
+	o->conn.fd = o->dial_fd = -1;
+	o->dial_op.done = dialed;
+	o->timer.fn = tick;
+	o->start.fn = on_start;
+	o->redial = LINK_REDIAL_MIN_NS;
+	o->wait_tail = &o->wait_head;
+	o->auth = (struct link_auth){ .key = &l->key, .cluster = l->cluster, .index = r->index,
+				      .self = { l->node, l->incarnation, l->core->nreactors } };
+	snprintf(o->name, sizeof(o->name), "link to %.40s/%u", p->node.name, r->index);
+	for (unsigned i = LINK_SLOTS; i-- > 0;) {
+		struct slot *s = &o->slot[i];
+
+		s->out = o;
+		s->frame.sent = frame_sent;
+		s->next = o->free;
+		o->free = s;
+	}
+	reactor_post(r, &o->start);
+}
+
+int link_out_new(struct link *l, struct link_peer *p)
+{
+	p->out = calloc(l->core->nreactors, sizeof(*p->out));
+	if (!p->out)
+		return -ENOMEM;
+	for (unsigned i = 0; i < l->core->nreactors; i++)
+		init(&p->out[i], l, p, &l->core->reactor[i]);
+	return 0;
+}
+
+void link_out_free(struct link *l, struct link_peer *p)
+{
+	for (unsigned i = 0; p->out && i < l->core->nreactors; i++) {
+		struct link_out *o = &p->out[i];
+
+		if (o->conn.fd >= 0)
+			close(o->conn.fd);
+		if (o->dial_fd >= 0)
+			close(o->dial_fd);
+		free(o->conn.rx.buf);
+	}
+	free(p->out);
+}
