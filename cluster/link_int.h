@@ -13,8 +13,8 @@
 
 #define LINK_MS 1000000ull
 #define LINK_TICK_NS (100 * LINK_MS)
-#define LINK_PING_NS (500 * LINK_MS)
-#define LINK_SILENCE_NS (2000 * LINK_MS)   /* then it is lost */
+#define LINK_PING_NS (250 * LINK_MS)
+#define LINK_SILENCE_NS (1000 * LINK_MS)   /* then it is lost */
 #define LINK_GRACE_NS (1000 * LINK_MS)	   /* a lost connection may be back by then: the port's state stays */
 #define LINK_HANDSHAKE_NS (3000 * LINK_MS) /* connecting and authentication */
 #define LINK_REDIAL_MIN_NS (50 * LINK_MS)

@@ -181,15 +181,18 @@ static int verify_nodes(struct verify *v)
 		AT(v, "nodes[%zu].id", i);
 		if (n->id < NODE_ID_MIN || n->id > NODE_ID_MAX)
 			return FAIL(v, "%u is not a node id; use corosync's nodeid, %d to %d", n->id, NODE_ID_MIN, NODE_ID_MAX);
-		if (config_forwards(v->c) && verify_link(v, i) < 0)
-			return -EINVAL;
 		for (size_t j = 0; j < n->nportals; j++)
 			if (verify_portal(v, i, j) < 0)
 				return -EINVAL;
 	}
 	if (verify_unique(v, "nodes", "name", v->c->nnodes, node_name, "node names must differ") < 0)
 		return -EINVAL;
-	return verify_unique(v, "nodes", "id", v->c->nnodes, node_id, "node ids must differ");
+	if (verify_unique(v, "nodes", "id", v->c->nnodes, node_id, "node ids must differ") < 0)
+		return -EINVAL;
+	for (size_t i = 0; i < v->c->nnodes && config_forwards(v->c); i++)
+		if (verify_link(v, i) < 0)
+			return -EINVAL;
+	return 0;
 }
 
 /* ---- groups, logical units ---- */

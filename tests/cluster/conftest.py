@@ -18,7 +18,8 @@ def pytest_configure(config):
 def pytest_runtest_makereport(item, call):
     outcome = yield
     report = outcome.get_result()
-    lab = item.funcargs.get("pair") if hasattr(item, "funcargs") else None
+    args = getattr(item, "funcargs", {})
+    lab = args.get("pair") or args.get("forward_pair")
     if report.failed and lab:
         saved = labtools.BUILD / "lab-logs" / item.name.replace("/", "_")
         shutil.rmtree(saved, ignore_errors=True)
@@ -53,6 +54,21 @@ def pair(session_pair):
     """Two nodes, both serving, one of them the owner."""
     session_pair.restore()
     return session_pair
+
+
+@pytest.fixture(scope="module")
+def module_forward_pair():
+    lab = labtools.Lab(f"t{os.getpid()}-fwd")
+    lab.up("--forward")
+    yield lab
+    lab.down()
+
+
+@pytest.fixture
+def forward_pair(module_forward_pair):
+    """Two nodes; the one that does not own the group forwards to the other."""
+    module_forward_pair.restore()
+    return module_forward_pair
 
 
 @pytest.fixture

@@ -82,7 +82,7 @@ lab_mkdir() {
 	mkdir -p "$CG" || die "can't create $CG: cgroup2 must be writable"
 	[ -e "$CG/cgroup.kill" ] || die "no cgroup.kill in $CG: Linux 5.14 or later is needed"
 	{
-		declare -p NODE_COUNT QDEVICE ETCD BARE TOKEN DISK_SIZE | sed 's/^declare -- //'
+		declare -p NODE_COUNT QDEVICE ETCD BARE TOKEN DISK_SIZE FORWARD | sed 's/^declare -- //'
 		echo "CG=$CG"
 	} >"$DIR/env"
 }
@@ -115,6 +115,7 @@ up_options() {
 		--qdevice) QDEVICE=1 ;;
 		--etcd) ETCD=1 ;;
 		--bare) BARE=1 ;;
+		--forward) FORWARD=1 ;;
 		--config) CONFIG=$(readlink -e "${2:?}") || die "no such file: $2"; shift ;;
 		--disk-size) DISK_SIZE=${2:?}; shift ;;
 		--owner) OWNER=${2:?}; shift ;;

@@ -55,6 +55,8 @@ net_partition() {
 	loss)
 		[[ ${2:-} =~ ^[0-9]+$ ]] || die "partition loss PERCENT: from 0 to 100"
 		net_drop "iifname $all oifname $all numgen random mod 100 < $2" ;;
+	link)
+		net_drop "tcp dport 3261" "tcp sport 3261" ;;
 	*)
 		need_node "$1"
 		net_drop "iifname p-$1" "oifname p-$1" ;;

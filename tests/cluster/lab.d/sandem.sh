@@ -23,7 +23,9 @@ sandem_configure() {
 		die "the alert agents in $REPO/agents/alerts can't be copied"
 	truncate -s "$DISK_SIZE" "$DIR/srv/disk0.img" || die "--disk-size $DISK_SIZE: use e.g. 1G"
 	if [ -n "$CONFIG" ]; then cp "$CONFIG" "$DIR/sandem.yaml"; else sandem_yaml >"$DIR/sandem.yaml"; fi
+	(umask 077; head -c 32 /dev/urandom >"$DIR/cluster.key")
 	for n in $NODES; do
+		install -D -m 600 "$DIR/cluster.key" "$DIR/$n/etc.up/sandem/cluster.key"
 		install -D -m 644 "$DIR/sandem.yaml" "$DIR/$n/etc.up/sandem/sandem.yaml"
 		mkdir -p "$DIR/$n/var.up/log/sandem"
 	done
@@ -37,7 +39,7 @@ sandem_yaml() {
 		echo "  - {name: $n, id: $(node_id "$n"), portals: [\"$(ip_of "$n"):3260\"]}"
 	done
 	cat <<E
-groups: [{name: g0}]
+groups: [{name: g0, non_owner: $([ "$FORWARD" = 1 ] && echo forward || echo standby)}]
 luns:
   - {name: disk0, group: g0, handler: file, path: /srv/disk0.img, size: $DISK_SIZE, direct: false}
 targets:
