@@ -258,8 +258,16 @@ void gate_again(struct scsi_cmd *cmd)
 	gate_run(cmd);
 }
 
-/* Long enough for the owner and this node to take the same position in the log, short against a transition. */
-#define RETRY_NS 2000000ull
+/* At first as long as two nodes may be apart in the log; then less and less often, for each try may carry its data over the link. */
+#define RETRY_MIN_NS 2000000ull
+#define RETRY_MAX_NS 100000000ull
+
+static uint64_t retry_after(const struct scsi_cmd *cmd)
+{
+	uint64_t waited = cmd->held_since ? cmd->reactor->now - cmd->held_since : 0;
+
+	return waited < RETRY_MIN_NS ? RETRY_MIN_NS : waited > RETRY_MAX_NS ? RETRY_MAX_NS : waited;
+}
 
 void gate_retry(struct scsi_cmd *cmd)
 {
@@ -270,5 +278,5 @@ void gate_retry(struct scsi_cmd *cmd)
 	lu_unadmit(cmd, CMD_RECEIVED);
 	cmd->gate = GATE_ALUA;
 	cmd->forward = false;
-	lu_hold_retry(cmd, RETRY_NS);
+	lu_hold_retry(cmd, retry_after(cmd));
 }

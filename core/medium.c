@@ -75,6 +75,8 @@ static bool lost_medium(struct scsi_cmd *cmd, int err)
 	if (!core->medium_failed.fn || !is_lost(cmd, err))
 		return false;
 	core->medium_failed.fn(core->medium_failed.arg, cmd->lu, err);
+	/* Its origin can wait for the next owner; what compares first must not be done again when it may have been done. */
+	cmd->turned_away = cmd->remote && !(cmd->row->flags & ROW_EXCLUSIVE);
 	cmd_sense(cmd, SENSE_LU_NOT_READY_UNAVAILABLE);
 	return true;
 }

@@ -162,6 +162,66 @@ static void gate_lists_every_group(void **state)
 	}
 }
 
+/* non_owner: forward. The port of node 2 follows the link to the owner, node 1; transitions and quorum come first. */
+static void forwarding(void **state)
+{
+	static const uint32_t one[] = { 1 }, two[] = { 2 };
+	struct group g = active_on(1);
+	struct alua_situation other = seen_by(&g, 2, true), owner = seen_by(&g, 1, true);
+	enum gate_verdict v;
+	sense_t sense;
+
+	(void)state;
+	other.forward = owner.forward = true;
+	other.link_to = one;
+	owner.link_from = two;
+	assert_int_equal(alua_state_of(&other, 2), ALUA_STANDBY); /* the link is down */
+	assert_int_equal(alua_state_of(&owner, 2), ALUA_STANDBY);
+	other.nlink_to = owner.nlink_from = 1;
+	assert_int_equal(alua_state_of(&other, 2), ALUA_NONOPTIMIZED);
+	assert_int_equal(alua_state_of(&owner, 2), ALUA_NONOPTIMIZED); /* both report the same */
+	assert_int_equal(alua_state_of(&other, 1), ALUA_OPTIMIZED);
+	alua_verdict(&other, &v, &sense);
+	assert_int_equal(v, GATE_FORWARD);
+	alua_verdict(&owner, &v, &sense);
+	assert_int_equal(v, GATE_ADMIT);
+	other.serving = false; /* P4 */
+	alua_verdict(&other, &v, &sense);
+	assert_int_equal(v, GATE_REFUSE);
+	other.serving = true;
+	group_member_lost(&g, 1);
+	alua_verdict(&other, &v, &sense);
+	assert_int_equal(v, GATE_HOLD);
+	g = active_on(1);
+	group_apply(&g, GROUP_DEMOTE, 1, 0);
+	alua_verdict(&other, &v, &sense);
+	assert_int_equal(v, GATE_HOLD);
+	g = active_on(1);
+	other.forward = false;
+	assert_int_equal(alua_state_of(&other, 2), ALUA_STANDBY);
+}
+
+static void gate_says_where_to(void **state)
+{
+	static const uint32_t one[] = { 1 };
+	struct group g = active_on(1);
+	struct alua_situation s = seen_by(&g, 2, true);
+	const struct alua_port_ref ports[] = { { 1, 257 }, { 2, 258 } };
+	struct alua_gate *gate;
+
+	(void)state;
+	s.forward = true;
+	s.link_to = one;
+	s.nlink_to = 1;
+	gate = alua_gate_new(&s, ports, 2);
+	assert_non_null(gate);
+	assert_int_equal(gate->medium, GATE_FORWARD);
+	assert_int_equal(gate->owner, 1);
+	assert_true(gate->epoch == g.epoch && !gate->lost && gate->nonoptimized);
+	assert_int_equal(gate->tpg[1].state, ALUA_NONOPTIMIZED);
+	alua_gate_free(gate);
+}
+
 /* ---- the replicated service ---- */
 
 static uint8_t propose(struct alua_service *svc, struct apply *a, enum group_action action, const char *group,
@@ -292,6 +352,8 @@ int main(void)
 		cmocka_unit_test(no_quorum_no_medium),
 		cmocka_unit_test(nobody_comes),
 		cmocka_unit_test(gate_lists_every_group),
+		cmocka_unit_test(forwarding),
+		cmocka_unit_test(gate_says_where_to),
 		cmocka_unit_test(service_effects),
 		cmocka_unit_test(service_loses_owner),
 		cmocka_unit_test(snapshot_round_trip),
