@@ -479,6 +479,7 @@ void link_in_free(struct link *l)
 				free(o->conn->conn.rx.buf);
 				free(o->conn);
 			}
+			o->timer.armed = false; /* nobody has a list of timers any more */
 			origin_free(o);
 		}
 	}

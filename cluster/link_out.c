@@ -66,6 +66,7 @@ struct link_out {
 	struct slot *free;
 	uint32_t bytes;	  /* under way */
 	uint32_t unknown; /* slots in UNKNOWN */
+	unsigned first;	  /* slot to be recovered first */
 	struct scsi_cmd *wait_head, **wait_tail; /* no credit: linked by handler_data */
 	struct link_answer answer;		 /* the running frame's */
 	struct slot *answered;
@@ -418,8 +419,10 @@ static void up(struct link_out *o)
 	o->pinged = o->r->now;
 	o->last_error = 0;
 	log_info("%s: up", o->name);
+	/* Not always the same one first: of a wire that breaks again and again each gets its share. */
+	o->first = (o->first + LINK_SLOTS / 8 + 1) % LINK_SLOTS;
 	for (unsigned i = 0; i < LINK_SLOTS; i++)
-		recover(o, &o->slot[i]);
+		recover(o, &o->slot[(o->first + i) % LINK_SLOTS]);
 	tell(o, true);
 }
 
