@@ -107,13 +107,10 @@ static void frame_sent(struct link_frame *f)
 
 static void request_of(const struct scsi_cmd *cmd, struct remote_request *q)
 {
-	const struct core *core = cmd->lu->core;
-
 	memset(q, 0, sizeof(*q));
 	q->nexus = cmd->nexus->id;
 	snprintf(q->lu, sizeof(q->lu), "%s", cmd->lu->name);
-	while (q->lu_hint < core->nlus && core->lu[q->lu_hint] != cmd->lu)
-		q->lu_hint++;
+	q->lu_hint = cmd->lu->index;
 	q->read_only = cmd->itl->read_only;
 	q->read = cmd->read;
 	q->write = cmd->write;

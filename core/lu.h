@@ -91,6 +91,7 @@ struct lu {
 	char name[LU_NAME_MAX + 1];  /* unique in the cluster */
 	char group[LU_NAME_MAX + 1]; /* LUN group */
 	struct core *core;
+	uint32_t index;		     /* in core->lu */
 	struct lu_identity id;
 	uint32_t block_size;	 /* bytes */
 	uint8_t lb_per_pb_exp;	 /* logical blocks per physical block exponent */

@@ -84,6 +84,7 @@ static int build_lus(struct daemon *d)
 
 		if (!lu)
 			return -ENOMEM;
+		lu->index = d->core.nlus;
 		d->core.lu[d->core.nlus++] = lu;
 	}
 	return 0;

@@ -118,6 +118,30 @@ static json_t *members_json(struct daemon *d, bool detailed)
 	return out;
 }
 
+static bool is_in(const uint32_t *ids, size_t n, uint32_t id)
+{
+	for (size_t i = 0; i < n; i++)
+		if (ids[i] == id)
+			return true;
+	return false;
+}
+
+/* Of this node to each other node; empty where no group forwards. */
+static json_t *links_json(const struct daemon *d)
+{
+	json_t *links = json_array();
+
+	for (size_t i = 0; d->link && i < d->config->nnodes; i++) {
+		const struct config_node *n = &d->config->node[i];
+
+		if (n->id != d->node)
+			json_array_append_new(links, json_pack("{s:s, s:b, s:b}", "node", n->name, "to",
+							       is_in(d->link_to, d->nlink_to, n->id), "from",
+							       is_in(d->link_from, d->nlink_from, n->id)));
+	}
+	return links;
+}
+
 static json_t *status_json(struct daemon *d, bool detailed)
 {
 	uint32_t lost[NODES_MAX];
@@ -126,11 +150,12 @@ static json_t *status_json(struct daemon *d, bool detailed)
 
 	for (size_t i = 0; i < n; i++)
 		json_array_append_new(unfenced, json_string(daemon_node_name(d, lost[i])));
-	return json_pack("{s:s, s:s, s:s, s:b, s:o, s:o, s:I, s:s, s:I, s:o}", "node", d->node_name, "state",
+	return json_pack("{s:s, s:s, s:s, s:b, s:o, s:o, s:I, s:s, s:I, s:o, s:o}", "node", d->node_name, "state",
 			 cluster_state_name(cluster_state(d->cluster)), "why", cluster_why(d->cluster), "quorate",
 			 cluster_quorate(d->cluster), "members", members_json(d, detailed), "unfenced", unfenced,
 			 "position", (json_int_t)cluster_position(d->cluster), "version", SANDEM_VERSION, "uptime_s",
-			 (json_int_t)(monotonic_s() - d->started), "groups", groups_json(d));
+			 (json_int_t)(monotonic_s() - d->started), "groups", groups_json(d), "links",
+			 links_json(d));
 }
 
 static void verb_status(void *arg, const json_t *args, struct control_reply *reply)

@@ -258,13 +258,28 @@ static void print_state(const json_t *r)
 	}
 }
 
+static void print_links(const json_t *links)
+{
+	const json_t *l;
+	size_t i;
+
+	json_array_foreach(links, i, l) {
+		bool to = json_is_true(json_object_get(l, "to")), from = json_is_true(json_object_get(l, "from"));
+
+		printf("link      %s: %s\n", json_string_value(json_object_get(l, "node")),
+		       to && from ? "up" : to ? "up to it, down from it" : from ? "down to it, up from it" : "down");
+	}
+}
+
 static void print_status(const json_t *r)
 {
 	char members[CELL];
 
 	put_list(r, "members", members, sizeof(members));
 	print_state(r);
-	printf("members   %s\n\n", members);
+	printf("members   %s\n", members);
+	print_links(json_object_get(r, "links"));
+	printf("\n");
 	print_groups(r);
 }
 

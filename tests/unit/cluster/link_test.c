@@ -235,7 +235,7 @@ static bool wire_copy(struct proxy *p, unsigned i, int from)
 
 	if (n > 0 && p->left >= 0 && (p->left -= n) < 0) {
 		p->left = rand_r(&p->seed) % 3000000;
-		p->breaks++;
+		__atomic_add_fetch(&p->breaks, 1, __ATOMIC_RELAXED);
 		cut = true;
 		n = rand_r(&p->seed) % n;
 	}
@@ -445,7 +445,7 @@ static void run_load(void)
 		if (loads[i].wrong)
 			fail_msg("%u commands went wrong, the first with status %02x", loads[i].wrong, loads[i].status);
 	for (unsigned i = 0; i < COMMANDS; i++)
-		if (disk.executed[i] != 1)
+		if (__atomic_load_n(&disk.executed[i], __ATOMIC_RELAXED) != 1)
 			fail_msg("write %u was executed %u times", i, disk.executed[i]);
 }
 
@@ -455,8 +455,8 @@ static void whole_wire(void **state)
 	begin(-1, 1);
 	assert_true(control(&origin, &owner, link_is_up, &origin, 5000));
 	run_load();
-	assert_int_equal(proxy.breaks, 0);
 	end();
+	assert_int_equal(proxy.breaks, 0);
 }
 
 static void breaking_wire(void **state)
@@ -464,9 +464,9 @@ static void breaking_wire(void **state)
 	(void)state;
 	begin(100000, 1);
 	run_load(); /* which waits for the link, too */
+	end();
 	assert_true(proxy.breaks > 20);
 	print_message("%u commands, %u connections ended\n", 2 * COMMANDS, proxy.breaks);
-	end();
 }
 
 static bool never(void *arg)

@@ -80,6 +80,10 @@ static void test_values(void **state)
 	assert_int_equal(c->group[0].preferred, 1);
 	assert_int_equal(c->group[0].hold_limit_ms, 5000);
 	assert_int_equal(c->group[1].non_owner, NON_OWNER_FORWARD);
+	assert_true(config_forwards(c));
+	assert_string_equal(c->node[1].link.addr, "10.77.0.2");
+	assert_int_equal(c->node[1].link.port, LINK_PORT_DEFAULT);
+	assert_string_equal(c->key_file, KEY_FILE_DEFAULT);
 	assert_int_equal(c->lu[0].disk.size, 1ull << 30);
 	assert_true(c->lu[0].thin && c->lu[0].disk.create);
 	assert_int_equal(c->lu[1].disk.block_size, 4096);
@@ -130,6 +134,7 @@ static void test_defaults(void **state)
 	assert_int_equal(c->log, CONFIG_LOG_CPG);
 	assert_int_equal(c->group[0].hold_limit_ms, HOLD_LIMIT_MS_DEFAULT);
 	assert_int_equal(c->group[0].non_owner, NON_OWNER_STANDBY);
+	assert_false(config_forwards(c));
 	assert_int_equal(c->group[0].preferred, -1);
 	assert_string_equal(c->lu[0].disk.handler, "file");
 	assert_false(c->lu[0].disk.create); /* a file system that isn't mounted must not look like an empty disk */
@@ -205,6 +210,10 @@ static const struct mistake mistakes[] = {
 	{ "id: 2", "id: 0", 4, "nodes[1].id", "1 to 255" },
 	{ "[10.77.0.2]", "[10.77.0.1]", 4, "nodes[1].portals[0]", "nodes[0].portals[0]" },
 	{ "[10.77.0.2]", "[\"0.0.0.0:3260\"]", 4, "nodes[1].portals[0]", "every address" },
+	{ "[10.77.0.2]", "[10.77.0.2], link: storage", 4, "nodes[1].link", "numeric" },
+	{ "[10.77.0.2]", "[10.77.0.2], link: 0.0.0.0", 4, "nodes[1].link", "no address that other nodes could reach" },
+	{ "[10.77.0.2]", "[10.77.0.2], link: 10.77.0.1", 4, "nodes[1].link", "nodes[0].link" },
+	{ "[10.77.0.2]", "[10.77.0.2], link: \"10.77.0.1:3260\"", 4, "nodes[1].link", "nodes[0].portals[0]" },
 	{ "preferred: node-b", "preferred: node-c", 6, "groups[0].preferred", "did you mean" },
 	{ "name: g1", "name: g0", 11, "luns[1].group", "did you mean \"g0\"?" },
 	{ "{name: g1, non_owner: forward}", "{name: g1}\n  - {name: g0}", 8, "groups[2].name", "groups[0]" },
@@ -363,6 +372,9 @@ static void test_digest(void **state)
 		{ "hold_limit: 5s", "hold_limit: 6s", false },
 		{ "preferred: node-b", "preferred: node-a", false },
 		{ "non_owner: forward", "non_owner: standby", false },
+		{ "[10.77.0.2]", "[10.77.0.2], link: 10.77.0.2", true }, /* the default */
+		{ "[10.77.0.2]", "[10.77.0.2], link: 10.78.0.2", false },
+		{ "log: cpg", "log: cpg, key_file: /root/key", true },
 		{ "serial: S1", "serial: S2", false },
 		{ "naa.6001405A", "naa.6001405B", false },
 		{ "thin: yes", "thin: no", false },
