@@ -6,6 +6,7 @@ Topology: two nodes, the initiator host has a path to each and sends through bot
 nodes' link is TCP port 3261 between them.
 """
 import json
+import subprocess
 
 import pytest
 
@@ -40,7 +41,7 @@ def show(gap):
     return "below 100 ms" if gap is None else f"{gap:.0f} ms"
 
 
-def assert_used(report, *nodes_ios):
+def assert_used(report):
     for path in report["paths"]:
         assert path["ios"] > 0, f"no I/O through {path['path']}"
 
@@ -60,6 +61,19 @@ def test_the_path_through_the_other_node_alone(pair, figures):
     assert path["state"] == "active/non-optimized"      # as REPORT TARGET PORT GROUPS says
     assert path["failures"] == 0 and report["retries"] == 0
     figures(f"{report['reads'] + report['writes']} I/O, p50 {report['latency_us']['all']['p50']} us")
+
+
+def test_conformance_through_the_other_node(pair, figures):
+    """Media commands of every kind, executed at the owner, are what the standards say (tests/conformance)."""
+    other = pair.peer(pair.owner())
+    families = "CompareAndWrite|OrWrite|Prefetch|Read6|Read10|Read12|Read16|Verify10|Verify16|Write10|Write16|WriteVerify10|Reserve6"
+    done = subprocess.run(
+        pair.argv("exec", "init", labtools.REPO / "tests/conformance/run", "--only", rf"ALL\.({families})\.",
+                  "--url", f"iscsi://{pair.portal(other)}/{labtools.TARGET}/{labtools.LUN}"),
+        text=True, capture_output=True, timeout=200)
+    summary = done.stdout.splitlines()[-1]
+    assert done.returncode == 0 and " 0 failed" in summary, done.stdout[-3000:] + done.stderr
+    figures(summary)
 
 
 def test_moves_under_load_through_both(pair, figures):
