@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The acceptor's side up to the proof, on reactor 0: nothing but the three messages of link_auth.h is taken here. */
+/* The acceptor's side up to the proof, on reactor 0: nothing but the three messages of
+ * link_auth.h is taken here. */
 #include <errno.h>
 #include <netinet/tcp.h>
 #include <stdio.h>

@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Mutual authentication of two nodes by a key that both have (P9). Without I/O: bytes in, bytes out.
+ * Mutual authentication of two nodes by a key that both have (P9). Without I/O: bytes in, bytes
+ * out.
  *
  *   dialer                                                  acceptor
  *     HELLO      who I am, whom I call, my nonce ─────────▶
  *                ◀───────── CHALLENGE  who I am, my nonce, MAC(key, "acceptor", HELLO, CHALLENGE)
  *     PROOF      MAC(key, "dialer", HELLO, CHALLENGE) ────▶
  *
- * MAC is HMAC-SHA256. The transcript has cluster name, node ids, incarnations and protocol version, so an answer is good for this
- * connection only: not for a replay (nonces), not for being sent back (roles), not for another cluster or node. The frames behind it are
- * neither encrypted nor authenticated one by one: the link belongs on a network of its own.
+ * MAC is HMAC-SHA256. The transcript has cluster name, node ids, incarnations and protocol version,
+ * so an answer is good for this connection only: not for a replay (nonces), not for being sent back
+ * (roles), not for another cluster or node. The frames behind it are neither encrypted nor
+ * authenticated one by one: the link belongs on a network of its own. /
  */
 #ifndef SANDEM_CLUSTER_LINK_AUTH_H
 #define SANDEM_CLUSTER_LINK_AUTH_H
@@ -31,7 +33,8 @@ struct link_key {
 	size_t len;
 };
 
-/* Reads and checks the key file. 0, or -errno and err, which names the file, the cause and the next step. Blocks on the file. */
+/* Reads and checks the key file. 0, or -errno and err, which names the file, the cause and the
+ * next step. Blocks on the file. */
 int link_key_load(struct link_key *key, const char *path, char *err, size_t errlen);
 void link_key_wipe(struct link_key *key);
 
@@ -56,8 +59,8 @@ int link_auth_challenged(struct link_auth *a, const uint8_t *in, size_t len, uin
 int link_auth_greeted(struct link_auth *a, const uint8_t *in, size_t len, uint8_t out[LINK_CHALLENGE_LEN]);
 int link_auth_proven(struct link_auth *a, const uint8_t *in, size_t len);
 /*
- * All of them: 0; -EPROTO: malformed; -ENOENT: another cluster, or another node than the one called; -EACCES: the peer does not have the
- * key; -EIO: no random numbers or no HMAC to be had.
+ * All of them: 0; -EPROTO: malformed; -ENOENT: another cluster, or another node than the one
+ * called; -EACCES: the peer does not have the key; -EIO: no random numbers or no HMAC to be had. /
  */
 const char *link_auth_text(int err); /* cause and next step */
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Frames over a stream socket on a reactor: one receive for all frames that are there, one send for all that are ready at the end of a
- * turn. Data goes to and comes from the commands' own buffers.
+ * Frames over a stream socket on a reactor: one receive for all frames that are there, one send for
+ * all that are ready at the end of a turn. Data goes to and comes from the commands' own buffers.
  *
  *   link_conn_start ─▶ ops->frame (where shall its data go?) ─▶ ops->data (all of it is there) ─▶ …
  *   link_conn_close, or the peer's end ─▶ (nothing of ours is in the kernel any more) ─▶ frames' sent ─▶ ops->ended
@@ -26,12 +26,14 @@
 struct link_conn;
 
 struct link_conn_ops {
-	/* Header and meta of a frame. *dst: where its h->data_len bytes of data go; NULL: nowhere. Negative: the connection is to be
-	 * closed, for link_conn_close() was called or the frame is wrong. */
+	/* Header and meta of a frame. *dst: where its h->data_len bytes of data go; NULL:
+	 * nowhere. Negative: the connection is to be closed, for link_conn_close() was called or
+	 * the frame is wrong. */
 	int (*frame)(struct link_conn *c, const struct link_header *h, const uint8_t *meta, void **dst);
 	/* All data of that frame is there, or it has none. */
 	void (*data)(struct link_conn *c);
-	/* The last call: every frame was given back, the socket is closed; the struct may be freed or used again. */
+	/* The last call: every frame was given back, the socket is closed; the struct may be
+	 * freed or used again. */
 	void (*ended)(struct link_conn *c);
 };
 
@@ -97,8 +99,9 @@ static inline bool link_conn_open(const struct link_conn *c)
 /* Ends it; ops->ended comes later. Safe to repeat. */
 void link_conn_close(struct link_conn *c, enum log_level level, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
-/* From within ops->data, with nothing queued or on its way to be sent: gives the socket up, for another reactor to go on with. -1: the
- * peer has sent what it must not yet send. ops->ended follows either way. */
+/* From within ops->data, with nothing queued or on its way to be sent: gives the socket up, for
+ * another reactor to go on with. -1: the peer has sent what it must not yet send. ops->ended
+ * follows either way. */
 int link_conn_detach(struct link_conn *c);
 
 #endif

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What became of the latest command of each slot: so that a command that is sent again after a lost link is not done twice (P6).
- * One table per link of an origin's incarnation; bounded by its slots. A new sequence number in a slot says that the origin has the
- * answer to the older one. Pure; its reactor only.
+ * What became of the latest command of each slot: so that a command that is sent again after a lost
+ * link is not done twice (P6). One table per link of an origin's incarnation; bounded by its slots.
+ * A new sequence number in a slot says that the origin has the answer to the older one. Pure; its
+ * reactor only.
  *
  *          begin                 done
  *   (new) ───────▶ RUNNING ─────────────▶ ANSWERED ── begin, same id: that answer again

@@ -143,7 +143,8 @@ static uint32_t data_in(const struct served *s)
 	return s->answer.data_in_len < cmd->expected_len ? s->answer.data_in_len : cmd->expected_len;
 }
 
-/* The answer to a write goes to whichever connection there is: it may have been asked for again there. */
+/* The answer to a write goes to whichever connection there is: it may have been asked for again
+ * there. */
 static void answer(struct served *s)
 {
 	struct in_conn *c = s->origin->conn;
@@ -417,7 +418,8 @@ static bool serve(const struct adoption *a)
 		free(c);
 		return false;
 	}
-	/* From here on nothing more is taken from the connection before: what comes again is known by its number. */
+	/* From here on nothing more is taken from the connection before: what comes again is
+	 * known by its number. */
 	if (o->conn)
 		link_conn_close(&o->conn->conn, LOG_LEVEL_INFO, "there is a newer one");
 	o->conn = c;

@@ -49,7 +49,8 @@ struct link {
 
 struct link_peer *link_peer_find(const struct link *l, uint32_t node);
 
-/* Any reactor: a connection to (or from) a node has come up or gone down. all: how many there are to be of that kind. */
+/* Any reactor: a connection to (or from) a node has come up or gone down. all: how many there
+ * are to be of that kind. */
 enum link_direction { LINK_TO, LINK_FROM };
 void link_report(struct link *l, uint32_t node, enum link_direction d, bool up, unsigned all);
 

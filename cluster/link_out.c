@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The origin's side: one connection from each reactor to each other node, and what is under way on it.
+ * The origin's side: one connection from each reactor to each other node, and what is under way on
+ * it.
  *
  *   connection:  IDLE ─▶ DIALING ─▶ GREETED ─▶ PROVEN ─▶ UP ─▶ (lost) IDLE …
  *
@@ -250,8 +251,9 @@ static struct scsi_cmd *abandon(struct slot *s)
 	return cmd;
 }
 
-/* The peer can't execute it any more: it has given the group up or will be fenced before somebody else gets it. Done again with the same
- * data it comes to the same (P6), but for those that compare first. */
+/* The peer can't execute it any more: it has given the group up or will be fenced before
+ * somebody else gets it. Done again with the same data it comes to the same (P6), but for those
+ * that compare first. */
 static void replay(struct slot *s)
 {
 	struct scsi_cmd *cmd = abandon(s);
@@ -416,7 +418,8 @@ static void up(struct link_out *o)
 	o->pinged = o->r->now;
 	o->last_error = 0;
 	log_info("%s: up", o->name);
-	/* Not always the same one first: of a wire that breaks again and again each gets its share. */
+	/* Not always the same one first: of a wire that breaks again and again each gets its
+	 * share. */
 	o->first = (o->first + LINK_SLOTS / 8 + 1) % LINK_SLOTS;
 	for (unsigned i = 0; i < LINK_SLOTS; i++)
 		recover(o, &o->slot[(o->first + i) % LINK_SLOTS]);

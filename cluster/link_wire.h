@@ -18,8 +18,8 @@
  *     PING ───────────────────────────────▶
  *            ◀────────────────────────────── PONG
  *
- * id = sequence << 16 | slot. A slot is one credit: the origin has one command under way in each, so the slots bound what the owner
- * keeps. Pure functions; nothing is trusted that was received.
+ * id = sequence << 16 | slot. A slot is one credit: the origin has one command under way in each,
+ * so the slots bound what the owner keeps. Pure functions; nothing is trusted that was received. /
  */
 #ifndef SANDEM_CLUSTER_LINK_WIRE_H
 #define SANDEM_CLUSTER_LINK_WIRE_H

@@ -12,12 +12,13 @@ struct scsi_cmd;
 /* Reactor. Runs the gates from cmd->gate on, then the command. */
 void gate_run(struct scsi_cmd *cmd);
 
-/* Reactor. The same for a command that waited behind the gates (core/range_lock.h): what may have changed meanwhile, asymmetric
- * access and reservations, is looked at again. */
+/* Reactor. The same for a command that waited behind the gates (core/range_lock.h): what may
+ * have changed meanwhile, asymmetric access and reservations, is looked at again. */
 void gate_again(struct scsi_cmd *cmd);
 
-/* Reactor, for core->forward. An admitted command that the owner has not executed, because it turned it away or can't be reached: runs
- * through the gates again, soon or at the next change of the gate, and not later than the hold limit after it began to wait. */
+/* Reactor, for core->forward. An admitted command that the owner has not executed, because it
+ * turned it away or can't be reached: runs through the gates again, soon or at the next change
+ * of the gate, and not later than the hold limit after it began to wait. */
 void gate_retry(struct scsi_cmd *cmd);
 
 #endif

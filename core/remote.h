@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A command that entered through a port of another node, executed here, where its LUN group is owned, with the identity of its own
- * I_T nexus.
+ * A command that entered through a port of another node, executed here, where its LUN group is
+ * owned, with the identity of its own I_T nexus.
  *
  *   remote_begin ─▶ (data-out into remote->cmd.buf) ─▶ remote_execute ─▶ gates, handler ─▶ done ─▶ remote_end
  *
- * It goes through the same gates as any other, by the reservations that this node knows, and is in the task set: drains wait for it
- * and PREEMPT AND ABORT reaches it (P2). What the origin has done already, unit attentions, is not done again. Where this node does not
- * admit it (not the owner any more, a transition), it ends at once with cmd.turned_away and nothing done.
+ * It goes through the same gates as any other, by the reservations that this node knows, and is in
+ * the task set: drains wait for it and PREEMPT AND ABORT reaches it (P2). What the origin has done
+ * already, unit attentions, is not done again. Where this node does not admit it (not the owner any
+ * more, a transition), it ends at once with cmd.turned_away and nothing done.
  *
  * All on one reactor.
  */
@@ -20,7 +21,8 @@
 struct core;
 struct remote_nexus;
 
-/* The nexuses that one link has brought here; so that a reservation role is looked up once, not per command. */
+/* The nexuses that one link has brought here; so that a reservation role is looked up once, not
+ * per command. */
 struct remote_nexuses;
 struct remote_nexuses *remote_nexuses_new(struct core *core, struct reactor *r); /* NULL: no memory */
 void remote_nexuses_free(struct remote_nexuses *t); /* no command left */
@@ -42,8 +44,9 @@ struct remote_cmd {
 	void (*done)(struct remote_cmd *rc);
 };
 
-/* Room for data_len bytes of data-out is in rc->cmd.buf afterwards. 0; -ENOENT: no such logical unit here; -EBADMSG: not a command that
- * may be forwarded, or more data than it takes; -ENOMEM. On an error nothing is to be ended. rc->done is the caller's. */
+/* Room for data_len bytes of data-out is in rc->cmd.buf afterwards. 0; -ENOENT: no such logical
+ * unit here; -EBADMSG: not a command that may be forwarded, or more data than it takes; -ENOMEM.
+ * On an error nothing is to be ended. rc->done is the caller's. */
 int remote_begin(struct remote_nexuses *t, struct remote_cmd *rc, const struct remote_request *q, uint32_t data_len);
 
 /* All data is there. done runs now or later. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Mutual authentication of two nodes (P9): node 1 dials node 2 of cluster "demo"; each of the ways in which it must fail. */
+/* Mutual authentication of two nodes (P9): node 1 dials node 2 of cluster "demo"; each of the
+ * ways in which it must fail. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -47,7 +48,8 @@ static int teardown(void **state)
 	return 0;
 }
 
-/* Runs it to its end or to the first refusal. *who: 'a' acceptor of the hello, 'd' dialer, 'A' acceptor of the proof. */
+/* Runs it to its end or to the first refusal. *who: 'a' acceptor of the hello, 'd' dialer, 'A'
+ * acceptor of the proof. */
 static int run(struct pair *p, char *who)
 {
 	int rc;
@@ -112,7 +114,8 @@ static void wrong_place(void **state)
 	assert_int_equal(run(p, &who), -ENOENT);
 }
 
-/* A recorded conversation, played again to the same acceptor: another challenge, so the old proof is worth nothing. */
+/* A recorded conversation, played again to the same acceptor: another challenge, so the old
+ * proof is worth nothing. */
 static void replay(void **state)
 {
 	struct pair *p = *state;

@@ -6,8 +6,8 @@
  *   nexus, LU "lu" GATE_FORWARD ══ TCP ══ ends connections at ══ TCP ══ LU "lu" GATE_ADMIT ── memory disk that counts
  *   2 reactors                            random bytes                  2 reactors
  *
- * The main thread is both nodes' control thread. Every write goes to blocks of its own, so that the disk can count how often each was
- * executed: once, however often the wire breaks (P6).
+ * The main thread is both nodes' control thread. Every write goes to blocks of its own, so that the
+ * disk can count how often each was executed: once, however often the wire breaks (P6). /
  */
 #include <setjmp.h>
 #include <stdarg.h>
