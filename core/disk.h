@@ -48,6 +48,7 @@ struct disk_params {
 	bool direct;	 /* O_DIRECT */
 	bool read_only;
 	uint32_t block_size; /* logical block, bytes: 512 or 4096 */
+	const char *fault; /* for tests: drivers/disk/fault.h; NULL = none */
 };
 
 struct disk_ops {

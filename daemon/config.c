@@ -15,6 +15,7 @@ static void free_lu(struct config_lu *l)
 {
 	free(l->name);
 	free((char *)l->disk.path);
+	free((char *)l->disk.fault);
 }
 
 static void free_target(struct config_target *t)

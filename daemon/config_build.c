@@ -9,6 +9,7 @@
 #include "daemon/config_raw.h"
 #include "daemon/config_value.h"
 #include "daemon/options.h"
+#include "drivers/disk/fault.h"
 
 #define OR(pointer, otherwise) ((pointer) ? *(pointer) : (otherwise))
 
@@ -218,6 +219,39 @@ static int build_medium(struct build *b, size_t i, const struct raw_lu *r, struc
 	return l->disk.path ? 0 : config_no_memory(b->err);
 }
 
+/* One text, as the command line has it. */
+static int join_fault(const struct raw_fault *f, char **out)
+{
+	const struct {
+		const char *key, *value;
+	} words[] = { { "delay", f->delay }, { "error", f->error }, { "short", f->short_ }, { "op", f->op },
+		      { "lba", f->lba },     { "rate", f->rate },   { "seed", f->seed },    { "count", f->count },
+		      { "trigger", f->trigger } };
+	size_t len;
+	FILE *m = open_memstream(out, &len);
+
+	if (!m)
+		return -ENOMEM;
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		if (words[i].value)
+			fprintf(m, "%s%s=%s", ftell(m) ? ":" : "", words[i].key, words[i].value);
+	return fclose(m) ? -ENOMEM : 0;
+}
+
+static int build_fault(struct build *b, size_t i, const struct raw_lu *r, struct config_lu *l)
+{
+	struct fault_rule rule;
+	char *text, why[256];
+
+	if (!r->fault)
+		return 0;
+	if (join_fault(r->fault, &text) < 0)
+		return config_no_memory(b->err);
+	l->disk.fault = text;
+	AT(b, "luns[%zu].fault", i);
+	return fault_parse(text, &rule, why, sizeof(why)) < 0 ? FAIL(b, "%s", why) : 0;
+}
+
 static int build_lu(struct build *b, size_t i)
 {
 	const struct raw_lu *r = &b->raw->luns[i];
@@ -238,6 +272,8 @@ static int build_lu(struct build *b, size_t i)
 		rc = build_geometry(b, i, r, l);
 	if (rc == 0)
 		rc = build_identity(b, i, r, &l->id);
+	if (rc == 0)
+		rc = build_fault(b, i, r, l);
 	return rc < 0 ? rc : copy_text(b, &l->name, r->name);
 }
 

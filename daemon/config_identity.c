@@ -118,6 +118,7 @@ static void hash_lu(EVP_MD_CTX *ctx, const struct config_lu *l)
 	hash_text(ctx, l->name);
 	hash_text(ctx, l->disk.handler);
 	hash_text(ctx, l->disk.path);
+	hash_text(ctx, l->disk.fault);
 	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
 		hash_number(ctx, numbers[i]);
 	hash_text(ctx, l->id.vendor);

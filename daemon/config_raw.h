@@ -34,6 +34,10 @@ struct raw_group {
 
 enum raw_handler { RAW_FILE, RAW_BLOCK, RAW_NULL };
 
+struct raw_fault { /* drivers/disk/fault.h */
+	char *delay, *error, *short_, *op, *lba, *rate, *seed, *count, *trigger;
+};
+
 struct raw_lu {
 	char *name, *group;
 	enum raw_handler *handler;
@@ -42,6 +46,7 @@ struct raw_lu {
 	char *max_transfer;
 	bool *create, *direct, *read_only, *thin, *rotational, *removable, *write_cache;
 	char *vendor, *product, *revision, *serial, *naa, *t10_id;
+	struct raw_fault *fault;
 };
 
 struct raw_lun {

@@ -53,6 +53,19 @@ static const cyaml_schema_value_t group_entry = {
 };
 
 static const cyaml_strval_t handler_words[] = { { "file", RAW_FILE }, { "block", RAW_BLOCK }, { "null", RAW_NULL } };
+#define FAULT_TEXT(key, member) TEXT(key, OPTIONAL, struct raw_fault, member)
+static const cyaml_schema_field_t fault_fields[] = {
+	FAULT_TEXT("delay", delay),
+	FAULT_TEXT("error", error),
+	FAULT_TEXT("short", short_),
+	FAULT_TEXT("op", op),
+	FAULT_TEXT("lba", lba),
+	FAULT_TEXT("rate", rate),
+	FAULT_TEXT("seed", seed),
+	FAULT_TEXT("count", count),
+	FAULT_TEXT("trigger", trigger),
+	CYAML_FIELD_END,
+};
 #define LU_BOOL(key) CYAML_FIELD_BOOL_PTR(#key, OPTIONAL, struct raw_lu, key)
 #define LU_TEXT(key) TEXT(#key, OPTIONAL, struct raw_lu, key)
 static const cyaml_schema_field_t lu_fields[] = {
@@ -78,6 +91,7 @@ static const cyaml_schema_field_t lu_fields[] = {
 	LU_TEXT(serial),
 	LU_TEXT(naa),
 	LU_TEXT(t10_id),
+	CYAML_FIELD_MAPPING_PTR("fault", OPTIONAL, struct raw_lu, fault, fault_fields),
 	CYAML_FIELD_END,
 };
 static const cyaml_schema_value_t lu_entry = {

@@ -54,6 +54,8 @@ static int make_lu(const struct option_lun *o, size_t i, struct config_lu *l, st
 	l->disk.direct = o->direct || block;
 	l->disk.read_only = l->read_only = o->ro;
 	l->disk.block_size = BLOCK_SIZE_DEFAULT;
+	if (o->fault && !(l->disk.fault = strdup(o->fault)))
+		return config_no_memory(err);
 	l->lb_per_pb_exp = PHYSICAL_BLOCK_EXP_DEFAULT;
 	l->thin = o->thin;
 	l->write_cache = true;

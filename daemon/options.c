@@ -11,6 +11,7 @@
 
 #include "daemon/config_limits.h"
 #include "daemon/config_value.h"
+#include "drivers/disk/fault.h"
 
 static const char usage[] =
 	"Usage: sandemd [-c FILE] [--node NAME] [--state-dir DIR] [--run-dir DIR] [--check]\n"
@@ -29,7 +30,7 @@ static const char usage[] =
 	"\n"
 	"A first try, without file and cluster:\n"
 	"      --standalone       one node, target " STANDALONE_TARGET "\n"
-	"      --lun PATH[,size=10G][,null][,direct][,ro][,thin]\n"
+	"      --lun PATH[,size=10G][,null][,direct][,ro][,thin][,fault=RULE]\n"
 	"                         the next LUN: 0, 1, ...; a missing file is created, sparse\n"
 	"      --portal ADDR:PORT listen there (" STANDALONE_PORTAL ")\n"
 	"      --initiator PATTERN  who may log in, e.g. 'iqn.1993-08.org.debian:*' (everybody)\n"
@@ -128,13 +129,21 @@ static int lun_word(struct parse *p, struct option_lun *l, const char *word)
 				      "suffix K, M, G, T, P, e.g. size=10G", l->path, word + 5);
 		return 0;
 	}
+	if (!strncmp(word, "fault=", 6)) {
+		struct fault_rule rule;
+		char why[256];
+
+		l->fault = word + 6;
+		return fault_parse(l->fault, &rule, why, sizeof(why)) < 0 ?
+			       bad(p, "--lun %s: fault: %s", l->path, why) : 0;
+	}
 	for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {
 		if (!strcmp(word, flags[i].name)) {
 			*flags[i].flag = true;
 			return 0;
 		}
 	}
-	return bad(p, "--lun %s: \"%s\" is not known; use size=N, null, direct, ro, thin", l->path, word);
+	return bad(p, "--lun %s: \"%s\" is not known; use size=N, null, direct, ro, thin, fault=RULE", l->path, word);
 }
 
 static int take_lun(struct parse *p, const char *spec)
