@@ -14,13 +14,14 @@ SANDEM_CFLAGS = -std=gnu17 -D_GNU_SOURCE -Wall -Wextra -Werror -Werror=switch -W
 	-I. -I$(BUILD) -MMD -MP $(VARIANT_CFLAGS)
 
 # A room of the house → its archive. The order is the order of the arrows: a room may use those after it.
-ROOMS = daemon drivers cluster pr-sync alua core
+ROOMS = daemon drivers cluster pr-sync alua media core
 room_src = $(sort $(wildcard $(1)/*.c) $(wildcard $(1)/*/*.c))
 room_obj = $(patsubst %.c,$(BUILD)/%.o,$(call room_src,$(1)))
 archive = $(BUILD)/$(1).a
 
 LIBS_core = -luring -lurcu-common -lisal
 LIBS_alua = -lprotobuf-c
+LIBS_media = -lprotobuf-c
 LIBS_pr-sync = -lprotobuf-c
 LIBS_cluster = -lcpg -lquorum -lcmap -lprotobuf-c -lcrypto -lqb
 LIBS_drivers = -lisal -lcrypto
@@ -28,6 +29,7 @@ LIBS_daemon = -lcyaml -lyaml -ljansson -lqb -lcrypto
 # What a program of this room links: its archive and those it may know.
 LINK_core = core
 LINK_alua = alua core
+LINK_media = media core
 LINK_pr-sync = pr-sync core
 LINK_drivers = drivers core
 LINK_cluster = cluster pr-sync alua core
@@ -36,7 +38,7 @@ LINK_tools =
 archives = $(foreach r,$(LINK_$(1)),$(call archive,$(r)))
 libs = $(sort $(foreach r,$(LINK_$(1)),$(LIBS_$(r)))) -lpthread
 
-PROTOS = $(wildcard cluster/*.proto pr-sync/*.proto alua/*.proto)
+PROTOS = $(wildcard cluster/*.proto pr-sync/*.proto alua/*.proto media/*.proto)
 PROTO_C = $(patsubst %.proto,$(BUILD)/%.pb-c.c,$(PROTOS))
 PROTO_H = $(PROTO_C:.c=.h)
 proto_obj = $(patsubst $(1)/%.proto,$(BUILD)/$(1)/%.pb-c.o,$(wildcard $(1)/*.proto))
