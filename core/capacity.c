@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* READ CAPACITY (10), (16) (SBC-3 5.15, 5.16) and GET LBA STATUS (5.6). */
+/* READ CAPACITY (10), (16) (SBC-3 5.15, 5.16). */
 #include "core/handlers.h"
 #include "core/lu.h"
 #include "core/cmd.h"
@@ -43,23 +43,5 @@ void capacity_16(struct scsi_cmd *cmd)
 	data[13] = cmd->lu->lb_per_pb_exp & 0x0f;
 	if (cmd->lu->thin)
 		data[14] = 0x80 | 0x40; /* LBPME, LBPRZ */
-	cmd_reply(cmd, data, sizeof(data));
-}
-
-/* One extent, "mapped or unknown" (status 0h) up to the last block: true of any medium, and the
- * device handlers can't tell holes from data. */
-void capacity_lba_status(struct scsi_cmd *cmd)
-{
-	uint64_t lba = get_be64(cmd->cdb + 2), blocks = blocks_of(cmd->lu), left;
-	uint8_t data[24] = { 0 };
-
-	if (lba >= blocks) {
-		cmd_sense(cmd, SENSE_LBA_OUT_OF_RANGE);
-		return;
-	}
-	left = blocks - lba;
-	put_be32(data, sizeof(data) - 4);
-	put_be64(data + 8, lba);
-	put_be32(data + 16, left > UINT32_MAX ? UINT32_MAX : left);
 	cmd_reply(cmd, data, sizeof(data));
 }

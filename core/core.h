@@ -52,6 +52,10 @@ struct core {
 		void (*gate_changed)(void *arg, struct lu *lu, struct reactor *r);
 		void *arg;
 	} forward;
+	struct { /* runs m->fn(m) once, on a thread that may block; NULL: there is none but the caller's */
+		void (*fn)(void *arg, struct msg *m);
+		void *arg;
+	} blocking;
 	struct { /* a logical unit reset: what lives above core must know (SPC-2 reservations end) */
 		void (*fn)(void *arg, struct lu *lu);
 		void *arg;
@@ -61,6 +65,14 @@ struct core {
 static inline void core_post_control(struct core *core, struct msg *m)
 {
 	mailbox_post(&core->control, m);
+}
+
+static inline void core_run_blocking(struct core *core, struct msg *m)
+{
+	if (core->blocking.fn)
+		core->blocking.fn(core->blocking.arg, m);
+	else
+		m->fn(m);
 }
 
 struct lu *core_find_lu(struct core *core, const char *name);

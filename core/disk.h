@@ -58,7 +58,14 @@ struct disk_ops {
 	void (*close)(struct disk *d);	  /* no command in flight any more */
 	int (*sync)(struct disk *d);	  /* blocking flush; 0 or negative errno */
 	void (*submit)(struct disk *d, struct disk_io *io);
-	int (*resize)(struct disk *d, uint64_t *size); /* re-reads the medium's size; worker thread */
+	/* *size: bytes wanted, 0 = as found. Grows the medium where it is shorter and can grow; never cuts it. Out: what the
+	 * logical unit has from now on (also in d->size). Negative errno: nothing has changed; -EOPNOTSUPP: this medium
+	 * grows elsewhere, not from here, *size is what it has. Worker thread. */
+	int (*resize)(struct disk *d, uint64_t *size);
+	/* What begins at this byte: *length bytes (up to limit), a hole or data. NULL: nobody can tell. Worker thread. */
+	int (*map)(struct disk *d, uint64_t offset, uint64_t limit, uint64_t *length, bool *hole);
+	/* Bytes that the medium takes, and bytes that are left for it to grow. NULL or -EOPNOTSUPP: nobody can tell. Worker thread. */
+	int (*usage)(struct disk *d, uint64_t *used, uint64_t *available);
 };
 
 struct disk {

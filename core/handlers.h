@@ -31,9 +31,14 @@ void mode_sense_10(struct scsi_cmd *cmd);
 /* capacity.c (SBC-3 5.6, 5.15, 5.16), defects.c (5.17, 5.18) */
 void capacity_10(struct scsi_cmd *cmd);
 void capacity_16(struct scsi_cmd *cmd);
-void capacity_lba_status(struct scsi_cmd *cmd);
 void defects_10(struct scsi_cmd *cmd);
 void defects_12(struct scsi_cmd *cmd);
+
+/* log_sense.c (SPC-4 6.11, 7.3) */
+void log_sense(struct scsi_cmd *cmd);
+
+/* lba_status.c (SBC-3 5.6) */
+void lba_status_get(struct scsi_cmd *cmd);
 
 /* rw.c, verify.c, sync_cache.c, write_same.c, unmap.c (SBC-3 5) */
 void rw_read(struct scsi_cmd *cmd);

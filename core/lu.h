@@ -97,6 +97,11 @@ struct lu {
 	uint8_t lb_per_pb_exp;	 /* logical blocks per physical block exponent */
 	bool read_only, thin, rotational, removable;
 	uint32_t max_transfer_bytes; /* B0 */
+	uint8_t thin_threshold;	 /* core/thin.h: percent of the capacity that should stay available; 0 = none */
+	struct {
+		uint64_t used, available; /* bytes, of the medium and of what it grows from */
+		bool known;
+	} usage; /* measured by the control thread, atomic (core/thin.h) */
 	uint64_t blocks;	 /* capacity; written by the control thread (atomic) */
 	struct disk_params disk_params;
 

@@ -9,6 +9,7 @@
 #include "core/handlers.h"
 #include "core/lu.h"
 #include "core/nexus.h"
+#include "core/thin.h"
 #include "core/wire.h"
 
 enum page_control { PC_CURRENT, PC_CHANGEABLE, PC_DEFAULT, PC_SAVED };
@@ -60,16 +61,25 @@ static void informational_exceptions(uint8_t *p, const struct mode_state *m, boo
 		p[2] = 0x08; /* DEXCPT: none are reported */
 }
 
+static bool is_thin(const struct lu *lu)
+{
+	return lu->thin;
+}
+
 static const struct page {
 	uint8_t code;
-	uint8_t len; /* page length field: bytes after the second */
+	uint8_t subpage;
+	uint8_t len; /* page length field: bytes behind it */
 	void (*build)(uint8_t *p, const struct mode_state *m, bool changeable);
+	void (*build_fixed)(uint8_t *p, const struct lu *lu); /* instead, behind the header: nothing can be changed */
+	bool (*exists)(const struct lu *lu); /* NULL: always */
 } pages[] = {
-	{ 0x01, 0x0a, error_recovery },
-	{ 0x02, 0x0e, disconnect_reconnect },
-	{ 0x08, 0x12, caching },
-	{ 0x0a, 0x0a, control },
-	{ 0x1c, 0x0a, informational_exceptions },
+	{ 0x01, 0x00, 0x0a, .build = error_recovery },
+	{ 0x02, 0x00, 0x0e, .build = disconnect_reconnect },
+	{ 0x08, 0x00, 0x12, .build = caching },
+	{ 0x0a, 0x00, 0x0a, .build = control },
+	{ 0x1c, 0x00, 0x0a, .build = informational_exceptions },
+	{ 0x1c, 0x02, THIN_MODE_PAGE_LEN, .build_fixed = thin_mode_page, .exists = is_thin },
 };
 #define NPAGES (sizeof(pages) / sizeof(pages[0]))
 
@@ -78,11 +88,21 @@ static uint8_t *put_page(uint8_t *p, const struct page *page, const struct scsi_
 	const struct mode_state *m = pc == PC_DEFAULT ? &defaults : lu_read(cmd->lu, mode);
 	bool selectable = cmd->reactor->core->hook[HOOK_MODE_SELECT].fn;
 
+	unsigned head = 2;
+
 	p[0] = page->code;
 	p[1] = page->len;
-	if (pc != PC_CHANGEABLE || selectable)
+	if (page->subpage) { /* the long header: SPF, SPC-4 7.5.7 */
+		head = 4;
+		p[0] |= 0x40;
+		p[1] = page->subpage;
+		put_be16(p + 2, page->len);
+	}
+	if (page->build && (pc != PC_CHANGEABLE || selectable))
 		page->build(p, m, pc == PC_CHANGEABLE);
-	return p + 2 + page->len;
+	else if (page->build_fixed && pc != PC_CHANGEABLE)
+		page->build_fixed(p + head, cmd->lu);
+	return p + head + page->len;
 }
 
 /* ---- block descriptors (SBC-3 6.5.2) --------------------------------------------------------- */
@@ -110,7 +130,16 @@ static uint8_t device_specific(const struct scsi_cmd *cmd)
 
 /* ---- the command ----------------------------------------------------------------------------- */
 
-static bool pages_exist(uint8_t code)
+static bool asked_for(const struct scsi_cmd *cmd, const struct page *page)
+{
+	uint8_t code = cmd->cdb[2] & 0x3f, subpage = cmd->cdb[3];
+
+	return (code == ALL_PAGES || page->code == code) && (subpage == ALL_SUBPAGES || page->subpage == subpage) &&
+	       (!page->exists || page->exists(cmd->lu));
+}
+
+/* Whether the page exists with any subpage; which byte of the CDB is wrong depends on it. */
+static bool code_exists(uint8_t code)
 {
 	for (unsigned i = 0; i < NPAGES; i++)
 		if (code == ALL_PAGES || pages[i].code == code)
@@ -118,16 +147,22 @@ static bool pages_exist(uint8_t code)
 	return false;
 }
 
+static bool any_asked_for(const struct scsi_cmd *cmd)
+{
+	for (unsigned i = 0; i < NPAGES; i++)
+		if (asked_for(cmd, &pages[i]))
+			return true;
+	return false;
+}
+
 /* False: answered with the error. */
 static bool check(struct scsi_cmd *cmd)
 {
-	uint8_t code = cmd->cdb[2] & 0x3f, subpage = cmd->cdb[3];
-
-	if (!pages_exist(code)) {
+	if (!code_exists(cmd->cdb[2] & 0x3f)) {
 		cmd_bad_field(cmd, 2, 5);
 		return false;
 	}
-	if (subpage && subpage != ALL_SUBPAGES) { /* no page here has subpages */
+	if (!any_asked_for(cmd) || ((cmd->cdb[2] & 0x3f) == ALL_PAGES && cmd->cdb[3] && cmd->cdb[3] != ALL_SUBPAGES)) {
 		cmd_bad_field(cmd, 3, -1);
 		return false;
 	}
@@ -140,7 +175,7 @@ static bool check(struct scsi_cmd *cmd)
 
 static void mode_sense(struct scsi_cmd *cmd, uint8_t header_len)
 {
-	uint8_t data[256] = { 0 }, *p = data + header_len, code = cmd->cdb[2] & 0x3f;
+	uint8_t data[256] = { 0 }, *p = data + header_len;
 	bool dbd = cmd->cdb[1] & 0x08, llbaa = header_len == 8 && (cmd->cdb[1] & 0x10);
 
 	if (!check(cmd))
@@ -156,7 +191,7 @@ static void mode_sense(struct scsi_cmd *cmd, uint8_t header_len)
 		put_be16(data + 6, p - data - header_len);
 	}
 	for (unsigned i = 0; i < NPAGES; i++)
-		if (code == ALL_PAGES || pages[i].code == code)
+		if (asked_for(cmd, &pages[i]))
 			p = put_page(p, &pages[i], cmd, cmd->cdb[2] >> 6);
 	if (header_len == 4)
 		data[0] = p - data - 1;

@@ -13,6 +13,7 @@
 #include "core/nexus.h"
 #include "core/provisioning.h"
 #include "core/target.h"
+#include "core/thin.h"
 #include "core/wire.h"
 
 #define PAYLOAD_MAX 1024
@@ -144,6 +145,7 @@ static uint16_t block_characteristics(const struct scsi_cmd *cmd, uint8_t *p)
 static uint16_t provisioning(const struct scsi_cmd *cmd, uint8_t *p)
 {
 	if (cmd->lu->thin) {
+		p[0] = thin_exponent(cmd->lu);
 		p[1] = 0x80 | 0x40 | 0x20 | 0x04; /* LBPU, LBPWS, LBPWS10, LBPRZ */
 		p[2] = 0x02;			  /* thin */
 	}

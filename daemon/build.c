@@ -64,6 +64,7 @@ static struct lu *build_lu(struct daemon *d, const struct config_lu *c)
 	lu->lb_per_pb_exp = c->lb_per_pb_exp;
 	lu->read_only = c->read_only;
 	lu->thin = c->thin;
+	lu->thin_threshold = c->thin_threshold;
 	lu->rotational = c->rotational;
 	lu->removable = c->removable;
 	lu->max_transfer_bytes = c->max_transfer_bytes;

@@ -59,6 +59,7 @@ struct config_lu {
 	bool read_only, thin, rotational, removable;
 	bool write_cache; /* mode page 08h WCE at the start */
 	uint32_t max_transfer_bytes;
+	uint8_t thin_threshold; /* percent of the capacity that should stay available; 0 = none */
 	struct lu_identity id; /* complete; see config_identity() */
 };
 

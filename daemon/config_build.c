@@ -189,6 +189,13 @@ static int build_geometry(struct build *b, size_t i, const struct raw_lu *r, str
 		return -EINVAL;
 	if (transfer < MAX_TRANSFER_MIN || transfer > MAX_TRANSFER_MAX || transfer % 4096)
 		return FAIL(b, "\"%s\" is out of bounds; use 64K to 16M, a multiple of 4096", r->max_transfer);
+	AT(b, "luns[%zu].thin_threshold", i);
+	if (OR(r->thin_threshold, 0) > THIN_THRESHOLD_MAX)
+		return FAIL(b, "%u is not a percentage; use 1 to %d, or 0 for no threshold", *r->thin_threshold,
+			    THIN_THRESHOLD_MAX);
+	if (OR(r->thin_threshold, 0) && !l->thin)
+		return FAIL(b, "is for thin LUNs; add thin: true");
+	l->thin_threshold = OR(r->thin_threshold, 0);
 	l->disk.block_size = block;
 	l->lb_per_pb_exp = exp;
 	l->max_transfer_bytes = transfer;

@@ -42,7 +42,7 @@ struct raw_lu {
 	char *name, *group;
 	enum raw_handler *handler;
 	char *path, *size;
-	uint32_t *block_size, *physical_block_exp;
+	uint32_t *block_size, *physical_block_exp, *thin_threshold;
 	char *max_transfer;
 	bool *create, *direct, *read_only, *thin, *rotational, *removable, *write_cache;
 	char *vendor, *product, *revision, *serial, *naa, *t10_id;

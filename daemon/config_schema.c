@@ -82,6 +82,7 @@ static const cyaml_schema_field_t lu_fields[] = {
 	LU_BOOL(direct),
 	LU_BOOL(read_only),
 	LU_BOOL(thin),
+	CYAML_FIELD_UINT_PTR("thin_threshold", OPTIONAL, struct raw_lu, thin_threshold),
 	LU_BOOL(rotational),
 	LU_BOOL(removable),
 	LU_BOOL(write_cache),

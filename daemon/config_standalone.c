@@ -58,6 +58,7 @@ static int make_lu(const struct option_lun *o, size_t i, struct config_lu *l, st
 		return config_no_memory(err);
 	l->lb_per_pb_exp = PHYSICAL_BLOCK_EXP_DEFAULT;
 	l->thin = o->thin;
+	l->thin_threshold = o->thin_threshold;
 	l->write_cache = true;
 	l->max_transfer_bytes = MAX_TRANSFER_DEFAULT;
 	strcpy(l->id.vendor, VENDOR_DEFAULT);

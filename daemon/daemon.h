@@ -6,6 +6,8 @@
  *   build.c      configuration → logical units, targets
  *   effects.c    what the replicated log decided → what the data path sees
  *   ownership.c  this node's part in each LUN group: open, drain, flush, close
+ *   media.c      capacity of media on every node
+ *   thin.c       resources of thin logical units
  *   verbs.c      the control protocol's verbs
  *
  * All of it runs on the control thread.
@@ -25,6 +27,7 @@
 #include "core/core.h"
 #include "core/lu.h"
 #include "daemon/config_limits.h"
+#include "media/media_service.h"
 #include "pr-sync/pr_cmd.h"
 #include "pr-sync/pr_service.h"
 
@@ -34,6 +37,7 @@ struct control;
 struct daemon;
 struct iscsi_server;
 struct ownership;
+struct thin_watch;
 
 struct daemon {
 	struct core core;
@@ -45,6 +49,8 @@ struct daemon {
 	struct cluster *cluster;
 	struct alua_service *alua;
 	struct pr_service *pr;
+	struct media_service *media;
+	struct thin_watch *thin;
 	struct pr_cmd pr_cmd;
 	struct iscsi_server *iscsi;
 	struct link *link; /* NULL: no group forwards */
@@ -128,6 +134,21 @@ void ownership_fail(struct ownership *o, const char *why);
 void ownership_promote(struct ownership *o, ownership_done_fn done, void *arg);
 void ownership_demote(struct ownership *o, ownership_done_fn done, void *arg);
 struct ownership *ownership_find(struct daemon *d, const char *group);
+
+/* ---- media.c ---- */
+void media_propose(struct daemon *d, const struct media_change *c, propose_done_fn done, void *cookie);
+/* The same when nobody waits for the outcome. blocks: for MEDIA_CAPACITY. */
+void media_tell(struct daemon *d, struct lu *lu, enum media_action action, uint64_t blocks);
+void media_before_open(struct daemon *d, struct lu *lu); /* the size to open it with */
+void media_opened(struct daemon *d, struct lu *lu, uint64_t bytes);
+/* Grows the medium to bytes, or takes it as it is found (0); done when every node reports the new capacity, or with an
+ * error (the object, cause and next step; else NULL). */
+typedef void (*media_resized_fn)(void *arg, struct lu *lu, const char *error);
+void media_resize(struct daemon *d, struct lu *lu, uint64_t bytes, media_resized_fn done, void *arg);
+
+/* ---- thin.c ---- */
+int thin_watch_start(struct daemon *d); /* 0 or -ENOMEM */
+void thin_watch_free(struct daemon *d); /* the worker has ended */
 
 /* ---- verbs.c ---- */
 int verbs_start(struct daemon *d, const char *run_dir, char *err, size_t errlen);

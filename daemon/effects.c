@@ -131,6 +131,16 @@ static bool publish_resv(struct change *c)
 	return true;
 }
 
+/* The capacity needs no old value to be freed; reactors read it whole. */
+static bool publish_media(struct change *c)
+{
+	const struct media_lu *m = media_service_find(c->job->d->media, c->lu->name);
+
+	if (m && m->blocks)
+		__atomic_store_n(&c->lu->blocks, m->blocks, __ATOMIC_RELAXED);
+	return publish_gate(c);
+}
+
 int effects_init(struct daemon *d)
 {
 	for (uint32_t i = 0; i < d->core.nlus; i++) {
@@ -284,12 +294,34 @@ static void alua_effect(struct job *j, const struct effect *e)
 			carry_out(j, e, d->core.lu[i], publish_gate);
 }
 
-static void pr_effect(struct job *j, const struct effect *e)
+static void lu_effect(struct job *j, const struct effect *e, bool (*publish)(struct change *))
 {
 	struct lu *lu = core_find_lu(&j->d->core, e->object);
 
 	if (lu) /* else: state of a LUN that the configuration no longer has */
-		carry_out(j, e, lu, publish_resv);
+		carry_out(j, e, lu, publish);
+}
+
+static void pr_effect(struct job *j, const struct effect *e)
+{
+	lu_effect(j, e, publish_resv);
+}
+
+static void media_effect(struct job *j, const struct effect *e)
+{
+	lu_effect(j, e, publish_media);
+}
+
+static const struct {
+	uint16_t service;
+	void (*carry_out)(struct job *j, const struct effect *e);
+} services[] = { { ALUA_SERVICE_ID, alua_effect }, { PR_SERVICE_ID, pr_effect }, { MEDIA_SERVICE_ID, media_effect } };
+
+static void service_effect(struct job *j, uint16_t service, const struct effect *e)
+{
+	for (size_t i = 0; i < sizeof(services) / sizeof(services[0]); i++)
+		if (services[i].service == service)
+			services[i].carry_out(j, e);
 }
 
 static void reconcile_all(struct daemon *d)
@@ -309,12 +341,8 @@ void effects_run(void *arg, struct effects_run *run)
 		return;
 	}
 	j->run = run;
-	for (uint32_t i = 0; i < run->n; i++) {
-		if (is_alua)
-			alua_effect(j, &run->effect[i]);
-		else
-			pr_effect(j, &run->effect[i]);
-	}
+	for (uint32_t i = 0; i < run->n; i++)
+		service_effect(j, run->service->ops->id, &run->effect[i]);
 	job_start(j);
 	if (is_alua) {
 		fencing_news(d);
@@ -336,7 +364,7 @@ static struct job *republish(struct daemon *d, bool resv)
 		if (!c)
 			continue;
 		c->barrier.drain = resv;
-		j->ok &= publish_gate(c);
+		j->ok &= publish_media(c);
 		if (resv)
 			j->ok &= publish_resv(c);
 	}

@@ -190,14 +190,15 @@ static bool is_serving(void *arg)
 
 static int start_cluster(struct daemon *d, const struct options *o, char *err, size_t errlen)
 {
-	const struct service services[] = { { &alua_service_ops, d->alua }, pr_service_row(d->pr) };
+	const struct service services[] = { { &alua_service_ops, d->alua }, pr_service_row(d->pr),
+					    { &media_service_ops, d->media } };
 	const struct cluster_callbacks cb = { .arg = d, .run_effects = effects_run,
 					      .publish_all = effects_publish_all,
 					      .state_changed = effects_state_changed, .harmless = effects_harmless };
 	struct cluster_node nodes[NODES_MAX];
 	struct cluster_params p = { .name = d->config->cluster, .node = d->node, .nodes = nodes,
 				    .nnodes = d->config->nnodes, .local = d->config->log == CONFIG_LOG_LOCAL,
-				    .state_dir = o->state_dir, .services = services, .nservices = 2,
+				    .state_dir = o->state_dir, .services = services, .nservices = 3,
 				    .loop = d->loop, .control = &d->core.control };
 
 	for (size_t i = 0; i < d->config->nnodes; i++)
@@ -207,6 +208,38 @@ static int start_cluster(struct daemon *d, const struct options *o, char *err, s
 	return d->cluster ? 0 : -EIO;
 }
 
+/* ---- core's jobs that may block ---- */
+
+struct errand {
+	struct work work;
+	struct msg *m;
+};
+
+static void errand_run(struct work *w)
+{
+	struct msg *m = caa_container_of(w, struct errand, work)->m;
+
+	m->fn(m);
+}
+
+static void errand_done(struct work *w)
+{
+	free(caa_container_of(w, struct errand, work));
+}
+
+/* Reactor. Without memory the caller's own thread must do. */
+static void run_blocking(void *arg, struct msg *m)
+{
+	struct errand *e = malloc(sizeof(*e));
+
+	if (!e) {
+		m->fn(m);
+		return;
+	}
+	*e = (struct errand){ .work = { .run = errand_run, .done = errand_done }, .m = m };
+	worker_queue(&((struct daemon *)arg)->worker, &e->work);
+}
+
 static void wire(struct daemon *d)
 {
 	pr_cmd_init(&d->pr_cmd, d->pr, cluster_proposer(d->cluster));
@@ -214,6 +247,8 @@ static void wire(struct daemon *d)
 	d->pr_cmd.serving_arg = d;
 	pr_cmd_wire(&d->pr_cmd, &d->core);
 	d->core.hook[HOOK_RTPG].fn = rtpg_cmd;
+	d->core.blocking.fn = run_blocking;
+	d->core.blocking.arg = d;
 	d->core.nexus_lost.fn = on_nexus_lost;
 	d->core.nexus_lost.arg = d;
 	d->core.medium_failed.fn = on_medium_failed;
@@ -228,8 +263,9 @@ static int make_services(struct daemon *d, char *err, size_t errlen)
 		groups[i] = d->config->group[i].name;
 	d->alua = groups ? alua_service_new(groups, d->config->ngroups) : NULL;
 	d->pr = pr_service_new();
+	d->media = media_service_new();
 	free(groups);
-	if (!d->alua || !d->pr || effects_init(d) < 0)
+	if (!d->alua || !d->pr || !d->media || effects_init(d) < 0)
 		return fail(err, errlen, "replicated services", -ENOMEM);
 	return 0;
 }
@@ -292,6 +328,8 @@ static int start(struct daemon *d, const struct options *o, char *err, size_t er
 	rc = d->standalone ? 0 : daemon_open_portals(d, err, errlen);
 	if (rc < 0)
 		return rc;
+	if (thin_watch_start(d) < 0)
+		return fail(err, errlen, "thin logical units", -ENOMEM);
 	effects_state_changed(d, cluster_state(d->cluster), cluster_why(d->cluster));
 	return 0;
 }
@@ -309,6 +347,8 @@ static void finish(struct daemon *d)
 	build_free(d);
 	alua_service_free(d->alua);
 	pr_service_free(d->pr);
+	media_service_free(d->media);
+	thin_watch_free(d);
 	for (unsigned i = 0; i < d->core.nreactors; i++)
 		reactor_fini(&d->core.reactor[i]);
 	link_free(d->link);
@@ -353,6 +393,7 @@ static int run(struct daemon *d, const struct options *o)
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	d->started = ts.tv_sec;
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is EFBIG to one command, not the end of all */
 	if (start(d, o, err, sizeof(err)) < 0) {
 		fprintf(stderr, "sandemd: %s\n", err);
 		return 1;

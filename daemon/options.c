@@ -129,6 +129,16 @@ static int lun_word(struct parse *p, struct option_lun *l, const char *word)
 				      "suffix K, M, G, T, P, e.g. size=10G", l->path, word + 5);
 		return 0;
 	}
+	if (!strncmp(word, "thin_threshold=", 15)) {
+		uint64_t percent;
+
+		if (value_uint(word + 15, THIN_THRESHOLD_MAX, &percent) < 0)
+			return bad(p, "--lun %s: \"%s\" is not a percentage from 0 to %d, e.g. thin_threshold=10", l->path,
+				   word + 15, THIN_THRESHOLD_MAX);
+		l->thin = true;
+		l->thin_threshold = percent;
+		return 0;
+	}
 	if (!strncmp(word, "fault=", 6)) {
 		struct fault_rule rule;
 		char why[256];
@@ -143,7 +153,7 @@ static int lun_word(struct parse *p, struct option_lun *l, const char *word)
 			return 0;
 		}
 	}
-	return bad(p, "--lun %s: \"%s\" is not known; use size=N, null, direct, ro, thin, fault=RULE", l->path, word);
+	return bad(p, "--lun %s: \"%s\" is not known; use size=N, null, direct, ro, thin, thin_threshold=N, fault=RULE", l->path, word);
 }
 
 static int take_lun(struct parse *p, const char *spec)

@@ -186,7 +186,7 @@ static void open_done(struct work *w)
 	for (uint32_t i = 0; i < o->nlus; i++) {
 		struct lu *lu = o->lu[i];
 
-		__atomic_store_n(&lu->blocks, o->opened[i]->size / lu->block_size, __ATOMIC_RELAXED);
+		media_opened(o->d, lu, o->opened[i]->size);
 		(void)lu_publish(lu, disk, o->opened[i]);
 		o->opened[i] = NULL;
 	}
@@ -199,6 +199,8 @@ static void start_open(struct ownership *o, uint64_t epoch)
 	o->phase = OWNERSHIP_OPENING;
 	o->epoch = epoch;
 	o->error[0] = '\0';
+	for (uint32_t i = 0; i < o->nlus; i++)
+		media_before_open(o->d, o->lu[i]);
 	o->work.run = open_run;
 	o->work.done = open_done;
 	worker_queue(&o->d->worker, &o->work);

@@ -299,6 +299,59 @@ static void verb_lun_list(void *arg, const json_t *args, struct control_reply *r
 	control_ok(reply, json_pack("{s:o}", "luns", luns));
 }
 
+struct resize {
+	struct daemon *d;
+	struct control_reply *reply;
+};
+
+static void resized(void *arg, struct lu *lu, const char *error)
+{
+	struct resize r = *(struct resize *)arg;
+
+	free(arg);
+	if (error)
+		control_error(r.reply, CONTROL_REFUSED, "LUN %s: %s", lu->name, error);
+	else
+		control_ok(r.reply, lu_json(r.d, lu));
+}
+
+/* NULL: the reply is ended. */
+static struct lu *lu_arg(struct daemon *d, const json_t *args, struct control_reply *reply)
+{
+	const char *name = control_arg_string(args, "lun", reply);
+	struct lu *lu = name ? core_find_lu(&d->core, name) : NULL;
+
+	if (name && !lu)
+		control_error(reply, CONTROL_USAGE, "LUN %s: there is none of that name; `sandemctl lun list` shows them",
+			      name);
+	return lu;
+}
+
+static void verb_lun_resize(void *arg, const json_t *args, struct control_reply *reply)
+{
+	struct daemon *d = arg;
+	struct lu *lu = lu_arg(d, args, reply);
+	const json_t *size = json_object_get(args, "size");
+	uint64_t bytes = 0;
+	struct resize *r;
+
+	if (!lu)
+		return;
+	if (size && (!json_is_string(size) || options_size(json_string_value(size), &bytes) < 0 || bytes < LU_SIZE_MIN ||
+		     bytes > LU_SIZE_MAX)) {
+		control_error(reply, CONTROL_USAGE, "LUN %s: \"%s\" is not a size from 64K to 1024P; use a number of bytes or a "
+			      "suffix K, M, G, T, P", lu->name, json_is_string(size) ? json_string_value(size) : "(no text)");
+		return;
+	}
+	r = malloc(sizeof(*r));
+	if (!r) {
+		control_error(reply, CONTROL_FAILED, "LUN %s: out of memory", lu->name);
+		return;
+	}
+	*r = (struct resize){ d, reply };
+	media_resize(d, lu, bytes, resized, r);
+}
+
 /* ---- reservations --------------------------------------------------------------------------------------------- */
 
 static const char *type_text(enum pr_type t)
@@ -350,15 +403,10 @@ static json_t *pr_json(const char *lun, const struct pr_lu *state)
 static void verb_pr_show(void *arg, const json_t *args, struct control_reply *reply)
 {
 	struct daemon *d = arg;
-	const char *name = control_arg_string(args, "lun", reply);
+	struct lu *lu = lu_arg(d, args, reply);
 
-	if (!name)
-		return;
-	if (!core_find_lu(&d->core, name))
-		control_error(reply, CONTROL_USAGE, "LUN %s: there is none of that name; `sandemctl lun list` shows them",
-			      name);
-	else
-		control_ok(reply, pr_json(name, pr_service_find(d->pr, name)));
+	if (lu)
+		control_ok(reply, pr_json(lu->name, pr_service_find(d->pr, lu->name)));
 }
 
 /* ---- sessions -------------------------------------------------------------------------------------------------- */
@@ -417,6 +465,7 @@ static void verb_session_list(void *arg, const json_t *args, struct control_repl
 static const struct control_verb verbs[] = {
 	{ "status", verb_status },
 	{ "lun list", verb_lun_list },
+	{ "lun resize", verb_lun_resize },
 	{ "session list", verb_session_list },
 	{ "group list", verb_group_list },
 	{ "group promote", verb_group_promote },

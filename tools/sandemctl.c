@@ -319,11 +319,18 @@ static void print_done(const json_t *r)
 	printf("done\n");
 }
 
+static void print_resized(const json_t *r)
+{
+	printf("LUN %s has %" JSON_INTEGER_FORMAT " bytes\n", json_string_value(json_object_get(r, "name")),
+	       json_integer_value(json_object_get(r, "size")));
+}
+
 /* ---- verbs ---- */
 
 struct verb {
 	const char *name; /* on the wire and on the command line */
 	const char *arg;  /* key of its argument, or NULL */
+	const char *more; /* key of a second one, which may be left out, or NULL */
 	int timeout;	  /* seconds, unless --timeout says otherwise */
 	bool until_end;	  /* done when the daemon has gone */
 	void (*print)(const json_t *result);
@@ -331,17 +338,18 @@ struct verb {
 };
 
 static const struct verb verbs[] = {
-	{ "status", NULL, 10, false, print_status, "this node, the cluster, the LUN groups" },
-	{ "lun list", NULL, 10, false, print_luns, "logical units: size, identity, traffic" },
-	{ "session list", NULL, 10, false, print_sessions, "initiators that are logged in on this node" },
-	{ "group list", NULL, 10, false, print_groups, "LUN groups: owner and port states" },
-	{ "group promote", "name", 60, false, print_moved, "make this node the owner of a LUN group" },
-	{ "group demote", "name", 60, false, print_moved, "drain, flush, close, and give the group up" },
-	{ "pr show", "lun", 10, false, print_pr, "persistent reservations of a LUN" },
-	{ "cluster status", NULL, 10, false, print_cluster, "members and how far each has followed" },
-	{ "cluster fenced", "node", 10, false, print_done, "the lost node is known to be dead (the fencing alert says so)" },
-	{ "cluster resolve", "keep", 10, false, print_done, "two histories went on: --keep NODE says whose is right" },
-	{ "shutdown", NULL, 60, true, print_ended, "end the daemon of this node in good order" },
+	{ "status", NULL, NULL, 10, false, print_status, "this node, the cluster, the LUN groups" },
+	{ "lun list", NULL, NULL, 10, false, print_luns, "logical units: size, identity, traffic" },
+	{ "lun resize", "lun", "size", 60, false, print_resized, "grow a LUN (without SIZE: to what its device has now)" },
+	{ "session list", NULL, NULL, 10, false, print_sessions, "initiators that are logged in on this node" },
+	{ "group list", NULL, NULL, 10, false, print_groups, "LUN groups: owner and port states" },
+	{ "group promote", "name", NULL, 60, false, print_moved, "make this node the owner of a LUN group" },
+	{ "group demote", "name", NULL, 60, false, print_moved, "drain, flush, close, and give the group up" },
+	{ "pr show", "lun", NULL, 10, false, print_pr, "persistent reservations of a LUN" },
+	{ "cluster status", NULL, NULL, 10, false, print_cluster, "members and how far each has followed" },
+	{ "cluster fenced", "node", NULL, 10, false, print_done, "the lost node is known to be dead (the fencing alert says so)" },
+	{ "cluster resolve", "keep", NULL, 10, false, print_done, "two histories went on: --keep NODE says whose is right" },
+	{ "shutdown", NULL, NULL, 60, true, print_ended, "end the daemon of this node in good order" },
 };
 #define VERBS (sizeof(verbs) / sizeof(verbs[0]))
 
@@ -351,7 +359,7 @@ struct call {
 	int64_t deadline; /* ms, CLOCK_MONOTONIC */
 	int timeout;	  /* seconds; 0: the verb's */
 	const struct verb *verb;
-	const char *arg;
+	const char *arg, *more;
 	char socket[sizeof(((struct sockaddr_un *)0)->sun_path)];
 };
 
@@ -518,6 +526,10 @@ static char *request_line(const struct call *c)
 		json_decref(args); /* not UTF-8 */
 		return NULL;
 	}
+	if (c->more && json_object_set_new(args, c->verb->more, json_string(c->more)) < 0) {
+		json_decref(args);
+		return NULL;
+	}
 	request = json_pack("{s:s, s:o}", "verb", c->verb->name, "args", args);
 	text = request ? json_dumps(request, JSON_COMPACT) : NULL;
 	if (!text || asprintf(&line, "%s\n", text) < 0)
@@ -564,8 +576,9 @@ static void help(void)
 	for (size_t i = 0; i < VERBS; i++) {
 		char verb[40];
 
-		snprintf(verb, sizeof(verb), "%s%s", verbs[i].name,
-			 !verbs[i].arg ? "" : strcmp(verbs[i].arg, "lun") ? " NAME" : " LUN");
+		snprintf(verb, sizeof(verb), "%s%s%s", verbs[i].name,
+			 !verbs[i].arg ? "" : strcmp(verbs[i].arg, "lun") ? " NAME" : " LUN",
+			 verbs[i].more ? " [SIZE]" : "");
 		printf("  %-20s  %s\n", verb, verbs[i].help);
 	}
 	printf("\n  --run-dir DIR    where the daemon's control socket is (" RUN_DIR_DEFAULT ")\n"
@@ -614,6 +627,8 @@ static int parse_verb(struct call *c, int n, char **word)
 		c->arg = word[used++];
 	if (c->verb->arg && !c->arg)
 		return complain(EXIT_USAGE, "%s: %s", c->verb->name, missing(c->verb->arg));
+	if (c->verb->more && n > used)
+		c->more = word[used++];
 	if (n > used)
 		return complain(EXIT_USAGE, "%s: \"%s\" is too much; see --help", c->verb->name, word[used]);
 	return EXIT_OK;

@@ -56,11 +56,18 @@ static int block_open(const struct disk_params *p, struct disk **out, char *err,
 	return 0;
 }
 
+/* A device grows where it is made (lvextend, drbdadm resize …); here its size is only looked at. */
 static int block_resize(struct disk *d, uint64_t *size)
 {
 	struct fd_disk *f = caa_container_of(d, struct fd_disk, disk);
+	uint64_t wanted = *size;
 
-	return ioctl(f->fd, BLKGETSIZE64, size) < 0 ? -errno : 0;
+	if (ioctl(f->fd, BLKGETSIZE64, size) < 0)
+		return -errno;
+	if (wanted > *size)
+		return -EOPNOTSUPP;
+	d->size = *size = wanted ? wanted : *size;
+	return 0;
 }
 
 const struct disk_ops block_disk_ops = {

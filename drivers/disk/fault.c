@@ -165,6 +165,24 @@ static int fault_resize(struct disk *d, uint64_t *size)
 	return rc;
 }
 
+static int fault_map(struct disk *d, uint64_t offset, uint64_t limit, uint64_t *length, bool *hole)
+{
+	struct disk *behind = fault_disk(d)->behind;
+
+	if (behind->ops->map)
+		return behind->ops->map(behind, offset, limit, length, hole);
+	*length = limit;
+	*hole = false;
+	return 0;
+}
+
+static int fault_usage(struct disk *d, uint64_t *used, uint64_t *available)
+{
+	struct disk *behind = fault_disk(d)->behind;
+
+	return behind->ops->usage ? behind->ops->usage(behind, used, available) : -EOPNOTSUPP;
+}
+
 static void fault_close(struct disk *d)
 {
 	struct fault_disk *f = fault_disk(d);
@@ -180,6 +198,8 @@ static const struct disk_ops fault_disk_ops = {
 	.sync = fault_sync,
 	.submit = fault_submit,
 	.resize = fault_resize,
+	.map = fault_map,
+	.usage = fault_usage,
 };
 
 static int open_behind(struct fault_disk *f, const struct disk_params *p, char *err, size_t errlen)

@@ -113,6 +113,21 @@ int fd_disk_sync(struct disk *d)
 	return fdatasync(f->fd) < 0 ? -errno : 0;
 }
 
+/* The position of the descriptor is nobody's: all transfers name theirs. */
+int fd_disk_map(struct disk *d, uint64_t offset, uint64_t limit, uint64_t *length, bool *hole)
+{
+	struct fd_disk *f = caa_container_of(d, struct fd_disk, disk);
+	off_t data = lseek(f->fd, offset, SEEK_DATA), end = data;
+
+	*hole = data < 0 ? errno == ENXIO : (uint64_t)data > offset;
+	if (data < 0 && errno != ENXIO && errno != EINVAL)
+		return -errno;
+	if (!*hole && data >= 0)
+		end = lseek(f->fd, offset, SEEK_HOLE);
+	*length = end > (off_t)offset && (uint64_t)end - offset < limit ? (uint64_t)end - offset : limit;
+	return 0;
+}
+
 /* ---- I/O (reactor) -------------------------------------------------------------------------------- */
 
 static void io_end(struct disk_io *io, int result)

@@ -24,5 +24,7 @@ int fd_disk_open(const struct disk_params *p, const struct disk_ops *ops, int fl
 void fd_disk_close(struct disk *d);
 int fd_disk_sync(struct disk *d);
 void fd_disk_submit(struct disk *d, struct disk_io *io);
+/* SEEK_HOLE; what it can't tell is data. */
+int fd_disk_map(struct disk *d, uint64_t offset, uint64_t limit, uint64_t *length, bool *hole);
 
 #endif

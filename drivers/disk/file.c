@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "drivers/disk/disk_handlers.h"
@@ -63,7 +64,25 @@ static int file_resize(struct disk *d, uint64_t *size)
 
 	if (fstat(f->fd, &st) < 0)
 		return -errno;
-	*size = st.st_size;
+	if (*size > (uint64_t)st.st_size) {
+		if (ftruncate(f->fd, *size) < 0 || fsync(f->fd) < 0)
+			return -errno;
+		st.st_size = *size;
+	}
+	d->size = *size = *size ? *size : (uint64_t)st.st_size;
+	return 0;
+}
+
+static int file_usage(struct disk *d, uint64_t *used, uint64_t *available)
+{
+	struct fd_disk *f = caa_container_of(d, struct fd_disk, disk);
+	struct statvfs fs;
+	struct stat st;
+
+	if (fstat(f->fd, &st) < 0 || fstatvfs(f->fd, &fs) < 0)
+		return -errno;
+	*used = (uint64_t)st.st_blocks * 512;
+	*available = (uint64_t)fs.f_bavail * fs.f_frsize;
 	return 0;
 }
 
@@ -74,4 +93,6 @@ const struct disk_ops file_disk_ops = {
 	.sync = fd_disk_sync,
 	.submit = fd_disk_submit,
 	.resize = file_resize,
+	.map = fd_disk_map,
+	.usage = file_usage,
 };

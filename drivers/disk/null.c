@@ -47,7 +47,7 @@ static void null_submit(struct disk *d, struct disk_io *io)
 
 static int null_resize(struct disk *d, uint64_t *size)
 {
-	*size = d->size;
+	d->size = *size = *size ? *size : d->size;
 	return 0;
 }
 
