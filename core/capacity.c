@@ -8,6 +8,10 @@
 /* A node that has never seen the medium, and no member that told it, does not know (0). */
 static bool unknown(struct scsi_cmd *cmd, uint64_t blocks)
 {
+	if (lu_read(cmd->lu, gate)->no_medium) {
+		cmd_sense(cmd, SENSE_MEDIUM_NOT_PRESENT);
+		return true;
+	}
 	if (!blocks)
 		cmd_sense(cmd, SENSE_LU_BECOMING_READY);
 	return !blocks;

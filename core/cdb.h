@@ -27,6 +27,7 @@ enum cdb_flags {
 	ROW_NOT_UNAVAILABLE = 1 << 5, /* allowed in standby, refused in unavailable */
 	ROW_CONTROL = 1 << 6,	  /* exec runs on the control thread */
 	ROW_EXCLUSIVE = 1 << 8,	  /* locks its range (core/range_lock.h) */
+	ROW_WITHOUT_MEDIUM = 1 << 9, /* performed while the medium is ejected, too */
 	ROW_RANGE = 1 << 7,	  /* lba + blocks must lie within the medium (checked in the gate, SBC-4 5.x) */
 };
 

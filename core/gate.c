@@ -104,6 +104,9 @@ static enum pass gate_alua(struct scsi_cmd *cmd)
 	gate = lu_read(cmd->lu, gate);
 	if (gate->medium == GATE_ADMIT)
 		return PASS;
+	if (gate->no_medium) /* SBC-3 4.6: nothing but the medium is missing */
+		return flags & ROW_WITHOUT_MEDIUM || !(flags & (ROW_MEDIUM | ROW_NOT_STANDBY)) ?
+			       PASS : refuse(cmd, gate->medium_sense);
 	if (flags & ROW_MEDIUM) {
 		if (cmd->remote)
 			return turn_away(cmd);
@@ -230,11 +233,12 @@ static void execute(struct scsi_cmd *cmd)
 	}
 	if (flags & ROW_MEDIUM) {
 		cmd->disk = lu_read(cmd->lu, disk);
-		if (!cmd->disk && cmd->remote) {
-			turn_away(cmd);
-			return;
-		}
-		if (!cmd->disk) { /* the gate opens only behind an open disk; never touch what is not there */
+		if (!cmd->disk && !(flags & ROW_WITHOUT_MEDIUM)) {
+			if (cmd->remote) {
+				turn_away(cmd);
+				return;
+			}
+			/* the gate opens only behind an open disk; never touch what is not there */
 			cmd_sense(cmd, SENSE_LU_NOT_READY_UNAVAILABLE);
 			return;
 		}

@@ -62,5 +62,7 @@ void hooks_release(struct scsi_cmd *cmd);
 void hooks_rtpg(struct scsi_cmd *cmd);
 void hooks_stpg(struct scsi_cmd *cmd);
 void hooks_mode_select(struct scsi_cmd *cmd);
+/* From a handler on the reactor: the command goes on to HOOK_REMOVAL; it has no part in the medium any more. */
+void hooks_removal(struct scsi_cmd *cmd);
 
 #endif

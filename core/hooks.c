@@ -5,6 +5,7 @@
 #include "core/cmd.h"
 #include "core/core.h"
 #include "core/handlers.h"
+#include "core/lu.h"
 
 static void call(struct scsi_cmd *cmd, enum core_hook h)
 {
@@ -49,6 +50,20 @@ void hooks_stpg(struct scsi_cmd *cmd)
 void hooks_mode_select(struct scsi_cmd *cmd)
 {
 	call(cmd, HOOK_MODE_SELECT);
+}
+
+static void removal_on_control(struct msg *m)
+{
+	call(caa_container_of(m, struct scsi_cmd, msg), HOOK_REMOVAL);
+}
+
+void hooks_removal(struct scsi_cmd *cmd)
+{
+	if (cmd->state == CMD_ADMITTED) /* an ejection waits for those who are, so must not be one of them */
+		lu_unadmit(cmd, CMD_RECEIVED);
+	cmd->state = CMD_CONTROL;
+	cmd->msg.fn = removal_on_control;
+	core_post_control(cmd->reactor->core, &cmd->msg);
 }
 
 static const struct {

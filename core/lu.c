@@ -109,6 +109,7 @@ void lu_unadmit(struct scsi_cmd *cmd, enum cmd_state to)
 {
 	admitted_del(lu_shard_of(cmd->lu, cmd->reactor), cmd);
 	cmd->state = to;
+	cmd->disk = NULL;
 }
 
 void lu_task_ended(struct scsi_cmd *cmd)

@@ -59,6 +59,7 @@ struct alua_gate {
 	bool lost;		  /* the owner has left the membership */
 	uint32_t owner;		  /* node id, 0 = nobody */
 	uint64_t epoch;		  /* of this ownership */
+	bool no_medium;		  /* with GATE_REFUSE: the medium is ejected, all else would admit */
 	uint8_t local_state;	  /* of this node's target port group */
 	uint16_t hold_limit_ms;	  /* GATE_HOLD: after that, medium_sense */
 	uint8_t transition_time;  /* RTPG implicit transition time, seconds */

@@ -122,6 +122,7 @@ static const struct {
 	{ SENSE_LU_BECOMING_READY, "not ready: becoming ready" },
 	{ SENSE_LU_NOT_READY_INIT_REQUIRED, "not ready: initializing command required" },
 	{ SENSE_MEDIUM_NOT_PRESENT, "not ready: medium not present" },
+	{ SENSE_REMOVAL_PREVENTED, "medium removal prevented" },
 	{ SENSE_WRITE_ERROR, "medium error: write error" },
 	{ SENSE_UNRECOVERED_READ, "medium error: unrecovered read error" },
 	{ SENSE_INTERNAL_FAILURE, "hardware error: internal target failure" },

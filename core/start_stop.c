@@ -2,7 +2,8 @@
 /*
  * START STOP UNIT (SBC-3 5.25) and PREVENT ALLOW MEDIUM REMOVAL (SPC-4 6.18) of a logical unit that
  * other I_T nexuses share: a stop makes everything stable; the unit goes on serving, for a unit
- * that one initiator stopped would be lost to all.
+ * that one initiator stopped would be lost to all. A removable medium can be ejected and loaded:
+ * all nodes must say the same of it, so that is decided above core (HOOK_REMOVAL).
  */
 #include "core/handlers.h"
 #include "core/lu.h"
@@ -17,8 +18,10 @@ static void flushed(struct disk_io *io)
 {
 	struct scsi_cmd *cmd = medium_cmd(io);
 
-	if (io->result < 0)
-		medium_error(cmd, io->result);
+	if (medium_step_failed(cmd))
+		return;
+	if (cmd->cdb[4] & LOEJ)
+		hooks_removal(cmd);
 	else
 		cmd_good(cmd, 0);
 }
@@ -40,17 +43,24 @@ void start_stop_unit(struct scsi_cmd *cmd)
 		cmd_bad_field(cmd, 4, 1);
 	else if (conflicts(cmd))
 		cmd_status(cmd, STATUS_RESERVATION_CONFLICT);
-	else if ((how & (START | NO_FLUSH)) || cmd->disk->read_only)
-		cmd_good(cmd, 0);
-	else
+	else if (cmd->disk && !(how & (START | NO_FLUSH)) && !cmd->disk->read_only)
 		medium_flush(cmd, flushed);
+	else if (how & LOEJ)
+		hooks_removal(cmd);
+	else
+		cmd_good(cmd, 0);
 }
 
-/* The medium can't be removed: allowing is granted, preventing has nothing to prevent. */
+#define PREVENT 0x03 /* 10b and 11b are for medium changers of the past */
+
 void prevent_allow(struct scsi_cmd *cmd)
 {
-	if (cmd->cdb[4] & 0x03)
+	uint8_t prevent = cmd->cdb[4] & PREVENT;
+
+	if (prevent > 1 || (prevent && !cmd->lu->removable)) /* a fixed medium: there is nothing to prevent */
 		cmd_bad_field(cmd, 4, 1);
+	else if (cmd->lu->removable)
+		hooks_removal(cmd);
 	else
 		cmd_good(cmd, 0);
 }

@@ -46,7 +46,7 @@ static int make_lu(const struct option_lun *o, size_t i, struct config_lu *l, st
 	}
 	if (!o->null && !(l->disk.path = absolute(o->path)))
 		return config_no_memory(err);
-	if (!o->null && !o->size && access(o->path, F_OK) < 0)
+	if (!o->null && !o->size && !o->removable && access(o->path, F_OK) < 0)
 		return no_lun(o, err, "does not exist, and a size to create it with is not given; add e.g. ,size=10G");
 	l->disk.handler = o->null ? "null" : block ? "block" : "file";
 	l->disk.size = o->size;
@@ -58,6 +58,7 @@ static int make_lu(const struct option_lun *o, size_t i, struct config_lu *l, st
 		return config_no_memory(err);
 	l->lb_per_pb_exp = PHYSICAL_BLOCK_EXP_DEFAULT;
 	l->thin = o->thin;
+	l->removable = o->removable;
 	l->thin_threshold = o->thin_threshold;
 	l->write_cache = true;
 	l->max_transfer_bytes = MAX_TRANSFER_DEFAULT;

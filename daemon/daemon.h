@@ -7,6 +7,7 @@
  *   effects.c    what the replicated log decided → what the data path sees
  *   ownership.c  this node's part in each LUN group: open, drain, flush, close
  *   media.c      capacity of media on every node
+ *   removal.c    ejecting and loading media
  *   thin.c       resources of thin logical units
  *   verbs.c      the control protocol's verbs
  *
@@ -110,6 +111,8 @@ struct ownership {
 	uint32_t barriers;	    /* drains under way */
 	struct lu_barrier *barrier; /* [nlus] */
 	struct disk **opened;	    /* [nlus] on the way in or out */
+	bool *absent;		    /* [nlus] not to be opened, or not there to be opened: removable media */
+	bool media_busy;	    /* a medium is being ejected or loaded: the group is not closed meanwhile */
 	struct work work;
 	int work_result;
 	char work_error[512];
@@ -145,6 +148,17 @@ void media_opened(struct daemon *d, struct lu *lu, uint64_t bytes);
  * error (the object, cause and next step; else NULL). */
 typedef void (*media_resized_fn)(void *arg, struct lu *lu, const char *error);
 void media_resize(struct daemon *d, struct lu *lu, uint64_t bytes, media_resized_fn done, void *arg);
+
+/* ---- removal.c ---- */
+/* s: how an initiator is told, SENSE_NONE when it is done; error: how an operator is told. */
+typedef void (*removal_done_fn)(void *arg, struct lu *lu, sense_t s, const char *error);
+void removal_eject(struct daemon *d, struct lu *lu, bool force, removal_done_fn done, void *arg);
+void removal_load(struct daemon *d, struct lu *lu, removal_done_fn done, void *arg);
+bool removal_is_ejected(const struct daemon *d, const struct lu *lu);
+void removal_absent(struct daemon *d, struct lu *lu); /* a removable LU whose medium is not there at the opening */
+void removal_cmd(void *arg, struct scsi_cmd *cmd);    /* HOOK_REMOVAL */
+void removal_nexus_lost(struct daemon *d, const struct nexus_id *id);
+void removal_lu_reset(struct daemon *d, struct lu *lu);
 
 /* ---- thin.c ---- */
 int thin_watch_start(struct daemon *d); /* 0 or -ENOMEM */

@@ -100,6 +100,11 @@ static struct alua_gate *gate_for(struct daemon *d, struct lu *lu)
 	qsort(ports, n, sizeof(*ports), by_tpg);
 	effects_situation(lu->control_data, &s);
 	gate = alua_gate_new(&s, ports, n);
+	if (gate && gate->medium == GATE_ADMIT && removal_is_ejected(d, lu)) {
+		gate->medium = GATE_REFUSE;
+		gate->medium_sense = SENSE_MEDIUM_NOT_PRESENT;
+		gate->no_medium = true;
+	}
 	free(ports);
 	return gate;
 }

@@ -110,6 +110,7 @@ static void nexus_gone(struct msg *m)
 	struct nexus_news *news = caa_container_of(m, struct nexus_news, msg);
 
 	pr_cmd_nexus_lost(&news->d->pr_cmd, &news->id);
+	removal_nexus_lost(news->d, &news->id);
 	free(news);
 }
 
@@ -208,6 +209,14 @@ static int start_cluster(struct daemon *d, const struct options *o, char *err, s
 	return d->cluster ? 0 : -EIO;
 }
 
+static void on_lu_reset(void *arg, struct lu *lu)
+{
+	struct daemon *d = arg;
+
+	pr_cmd_lu_reset(&d->pr_cmd, lu);
+	removal_lu_reset(d, lu);
+}
+
 /* ---- core's jobs that may block ---- */
 
 struct errand {
@@ -247,6 +256,10 @@ static void wire(struct daemon *d)
 	d->pr_cmd.serving_arg = d;
 	pr_cmd_wire(&d->pr_cmd, &d->core);
 	d->core.hook[HOOK_RTPG].fn = rtpg_cmd;
+	d->core.hook[HOOK_REMOVAL].fn = removal_cmd;
+	d->core.hook[HOOK_REMOVAL].arg = d;
+	d->core.lu_reset.fn = on_lu_reset;
+	d->core.lu_reset.arg = d;
 	d->core.blocking.fn = run_blocking;
 	d->core.blocking.arg = d;
 	d->core.nexus_lost.fn = on_nexus_lost;

@@ -38,7 +38,8 @@ static void told(void *cookie, enum propose_status status, const void *result, s
 
 void media_tell(struct daemon *d, struct lu *lu, enum media_action action, uint64_t blocks)
 {
-	const struct media_change c = { .action = action, .lu = lu->name, .blocks = blocks };
+	const struct media_change c = { .action = action, .lu = lu->name, .blocks = blocks,
+					.force = action == MEDIA_EJECT }; /* found so: nobody to ask */
 
 	media_propose(d, &c, told, lu);
 }
@@ -148,6 +149,8 @@ static const char *refusal(const struct daemon *d, const struct lu *lu, uint64_t
 
 	if (cluster_state(d->cluster) != CLUSTER_SERVING)
 		return "this node does not serve now; see `sandemctl status`";
+	if (removal_is_ejected(d, lu))
+		return "its medium is ejected; load it first (`sandemctl lun load`)";
 	if (o->phase != OWNERSHIP_OPEN)
 		return "its group is not active on this node; run the command on the group's owner (`sandemctl group list`)";
 	if (wanted % lu->block_size)

@@ -30,7 +30,8 @@ static const char usage[] =
 	"\n"
 	"A first try, without file and cluster:\n"
 	"      --standalone       one node, target " STANDALONE_TARGET "\n"
-	"      --lun PATH[,size=10G][,null][,direct][,ro][,thin][,fault=RULE]\n"
+	"      --lun PATH[,size=10G][,null][,direct][,ro][,removable][,thin]\n"
+	"            [,thin_threshold=PERCENT][,fault=RULE]\n"
 	"                         the next LUN: 0, 1, ...; a missing file is created, sparse\n"
 	"      --portal ADDR:PORT listen there (" STANDALONE_PORTAL ")\n"
 	"      --initiator PATTERN  who may log in, e.g. 'iqn.1993-08.org.debian:*' (everybody)\n"
@@ -121,7 +122,8 @@ static int lun_word(struct parse *p, struct option_lun *l, const char *word)
 	const struct {
 		const char *name;
 		bool *flag;
-	} flags[] = { { "null", &l->null }, { "direct", &l->direct }, { "ro", &l->ro }, { "thin", &l->thin } };
+	} flags[] = { { "null", &l->null }, { "direct", &l->direct }, { "ro", &l->ro }, { "thin", &l->thin },
+		    { "removable", &l->removable } };
 
 	if (!strncmp(word, "size=", 5)) {
 		if (options_size(word + 5, &l->size) < 0 || l->size < LU_SIZE_MIN || l->size > LU_SIZE_MAX)
@@ -153,7 +155,7 @@ static int lun_word(struct parse *p, struct option_lun *l, const char *word)
 			return 0;
 		}
 	}
-	return bad(p, "--lun %s: \"%s\" is not known; use size=N, null, direct, ro, thin, thin_threshold=N, fault=RULE", l->path, word);
+	return bad(p, "--lun %s: \"%s\" is not known; use size=N, null, direct, ro, removable, thin, thin_threshold=N, fault=RULE", l->path, word);
 }
 
 static int take_lun(struct parse *p, const char *spec)

@@ -165,9 +165,16 @@ static void open_run(struct work *w)
 	struct ownership *o = caa_container_of(w, struct ownership, work);
 
 	o->work_result = 0;
-	for (uint32_t i = 0; i < o->nlus && !o->work_result; i++)
+	for (uint32_t i = 0; i < o->nlus && !o->work_result; i++) {
+		if (o->absent[i])
+			continue;
 		o->work_result = disk_handler_open(&o->lu[i]->disk_params, &o->opened[i], o->work_error,
 						   sizeof(o->work_error));
+		if (o->lu[i]->removable && (o->work_result == -ENOENT || o->work_result == -ENOMEDIUM)) {
+			o->absent[i] = true;
+			o->work_result = 0;
+		}
+	}
 	if (o->work_result)
 		close_all(o);
 }
@@ -186,6 +193,10 @@ static void open_done(struct work *w)
 	for (uint32_t i = 0; i < o->nlus; i++) {
 		struct lu *lu = o->lu[i];
 
+		if (o->absent[i]) {
+			removal_absent(o->d, lu);
+			continue;
+		}
 		media_opened(o->d, lu, o->opened[i]->size);
 		(void)lu_publish(lu, disk, o->opened[i]);
 		o->opened[i] = NULL;
@@ -199,8 +210,10 @@ static void start_open(struct ownership *o, uint64_t epoch)
 	o->phase = OWNERSHIP_OPENING;
 	o->epoch = epoch;
 	o->error[0] = '\0';
-	for (uint32_t i = 0; i < o->nlus; i++)
+	for (uint32_t i = 0; i < o->nlus; i++) {
 		media_before_open(o->d, o->lu[i]);
+		o->absent[i] = removal_is_ejected(o->d, o->lu[i]);
+	}
 	o->work.run = open_run;
 	o->work.done = open_done;
 	worker_queue(&o->d->worker, &o->work);
@@ -313,6 +326,8 @@ void ownership_reconcile(struct ownership *o)
 			start_open(o, g->epoch);
 		break;
 	case OWNERSHIP_OPEN:
+		if (o->media_busy)
+			break;
 		if (wanted)
 			reconcile_open(o, g);
 		else
@@ -412,7 +427,8 @@ static int collect_lus(struct ownership *o)
 	o->lu = calloc(core->nlus + 1, sizeof(*o->lu));
 	o->opened = calloc(core->nlus + 1, sizeof(*o->opened));
 	o->barrier = calloc(core->nlus + 1, sizeof(*o->barrier));
-	if (!o->lu || !o->opened || !o->barrier)
+	o->absent = calloc(core->nlus + 1, sizeof(*o->absent));
+	if (!o->lu || !o->opened || !o->barrier || !o->absent)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < core->nlus; i++)
 		if (strcmp(core->lu[i]->group, o->group) == 0) {
@@ -450,4 +466,5 @@ void ownership_fini(struct ownership *o)
 	free(o->barrier);
 	free(o->lu);
 	free(o->opened);
+	free(o->absent);
 }

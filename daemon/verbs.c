@@ -278,11 +278,12 @@ static json_t *lu_json(const struct daemon *d, const struct lu *lu)
 
 	for (uint8_t i = 0; i < lu->id.naa_len; i++)
 		sprintf(naa + 2 * i, "%02x", lu->id.naa[i]);
-	return json_pack("{s:s, s:s, s:I, s:i, s:s, s:s?, s:s, s:s, s:b, s:b, s:o, s:I, s:I, s:I, s:I, s:I}", "name",
+	return json_pack("{s:s, s:s, s:I, s:i, s:s, s:s?, s:s, s:s, s:b, s:b, s:b, s:o, s:I, s:I, s:I, s:I, s:I}", "name",
 			 lu->name, "group", lu->group, "size",
 			 (json_int_t)(__atomic_load_n(&lu->blocks, __ATOMIC_RELAXED) * lu->block_size), "block_size",
 			 (int)lu->block_size, "handler", lu->disk_params.handler, "path", lu->disk_params.path,
 			 "serial", lu->id.serial, "naa", naa, "read_only", lu->read_only, "open", lu->disk != NULL,
+			 "ejected", removal_is_ejected(d, lu),
 			 "targets", lu_targets(d, lu), "reads", (json_int_t)t.reads, "writes", (json_int_t)t.writes,
 			 "read_bytes", (json_int_t)t.read_bytes, "write_bytes", (json_int_t)t.write_bytes, "errors",
 			 (json_int_t)t.errors);
@@ -299,14 +300,14 @@ static void verb_lun_list(void *arg, const json_t *args, struct control_reply *r
 	control_ok(reply, json_pack("{s:o}", "luns", luns));
 }
 
-struct resize {
+struct lu_change { /* that an operator waits for */
 	struct daemon *d;
 	struct control_reply *reply;
 };
 
-static void resized(void *arg, struct lu *lu, const char *error)
+static void changed(void *arg, struct lu *lu, const char *error)
 {
-	struct resize r = *(struct resize *)arg;
+	struct lu_change r = *(struct lu_change *)arg;
 
 	free(arg);
 	if (error)
@@ -333,7 +334,7 @@ static void verb_lun_resize(void *arg, const json_t *args, struct control_reply 
 	struct lu *lu = lu_arg(d, args, reply);
 	const json_t *size = json_object_get(args, "size");
 	uint64_t bytes = 0;
-	struct resize *r;
+	struct lu_change *r;
 
 	if (!lu)
 		return;
@@ -348,8 +349,59 @@ static void verb_lun_resize(void *arg, const json_t *args, struct control_reply 
 		control_error(reply, CONTROL_FAILED, "LUN %s: out of memory", lu->name);
 		return;
 	}
-	*r = (struct resize){ d, reply };
-	media_resize(d, lu, bytes, resized, r);
+	*r = (struct lu_change){ d, reply };
+	media_resize(d, lu, bytes, changed, r);
+}
+
+static void removed(void *arg, struct lu *lu, sense_t s, const char *error)
+{
+	(void)s;
+	changed(arg, lu, error);
+}
+
+/* NULL: the reply is ended. */
+static struct lu *removable_arg(struct daemon *d, const json_t *args, struct control_reply *reply, struct lu_change **r)
+{
+	struct lu *lu = lu_arg(d, args, reply);
+
+	if (lu && !lu->removable) {
+		control_error(reply, CONTROL_REFUSED, "LUN %s: its medium is not removable; see `removable` in sandem.yaml",
+			      lu->name);
+		return NULL;
+	}
+	*r = lu ? malloc(sizeof(**r)) : NULL;
+	if (lu && !*r) {
+		control_error(reply, CONTROL_FAILED, "LUN %s: out of memory", lu->name);
+		return NULL;
+	}
+	if (lu)
+		**r = (struct lu_change){ d, reply };
+	return lu;
+}
+
+static void verb_lun_eject(void *arg, const json_t *args, struct control_reply *reply)
+{
+	const char *how = json_string_value(json_object_get(args, "force"));
+	struct lu_change *r;
+	struct lu *lu;
+
+	if (json_object_get(args, "force") && (!how || strcmp(how, "force"))) {
+		control_error(reply, CONTROL_USAGE, "lun eject: \"%s\" is not known; use `lun eject NAME` or `lun eject NAME force`",
+			      how ? how : "(no text)");
+		return;
+	}
+	lu = removable_arg(arg, args, reply, &r);
+	if (lu)
+		removal_eject(arg, lu, how, removed, r);
+}
+
+static void verb_lun_load(void *arg, const json_t *args, struct control_reply *reply)
+{
+	struct lu_change *r;
+	struct lu *lu = removable_arg(arg, args, reply, &r);
+
+	if (lu)
+		removal_load(arg, lu, removed, r);
 }
 
 /* ---- reservations --------------------------------------------------------------------------------------------- */
@@ -466,6 +518,8 @@ static const struct control_verb verbs[] = {
 	{ "status", verb_status },
 	{ "lun list", verb_lun_list },
 	{ "lun resize", verb_lun_resize },
+	{ "lun eject", verb_lun_eject },
+	{ "lun load", verb_lun_load },
 	{ "session list", verb_session_list },
 	{ "group list", verb_group_list },
 	{ "group promote", verb_group_promote },

@@ -319,6 +319,12 @@ static void print_done(const json_t *r)
 	printf("done\n");
 }
 
+static void print_medium(const json_t *r)
+{
+	printf("LUN %s: %s\n", json_string_value(json_object_get(r, "name")),
+	       json_is_true(json_object_get(r, "ejected")) ? "the medium is ejected" : "the medium is loaded");
+}
+
 static void print_resized(const json_t *r)
 {
 	printf("LUN %s has %" JSON_INTEGER_FORMAT " bytes\n", json_string_value(json_object_get(r, "name")),
@@ -341,6 +347,8 @@ static const struct verb verbs[] = {
 	{ "status", NULL, NULL, 10, false, print_status, "this node, the cluster, the LUN groups" },
 	{ "lun list", NULL, NULL, 10, false, print_luns, "logical units: size, identity, traffic" },
 	{ "lun resize", "lun", "size", 60, false, print_resized, "grow a LUN (without SIZE: to what its device has now)" },
+	{ "lun eject", "lun", "force", 60, false, print_medium, "take the medium out of a removable LUN" },
+	{ "lun load", "lun", NULL, 60, false, print_medium, "put it in again, as it is found now" },
 	{ "session list", NULL, NULL, 10, false, print_sessions, "initiators that are logged in on this node" },
 	{ "group list", NULL, NULL, 10, false, print_groups, "LUN groups: owner and port states" },
 	{ "group promote", "name", NULL, 60, false, print_moved, "make this node the owner of a LUN group" },
@@ -578,7 +586,7 @@ static void help(void)
 
 		snprintf(verb, sizeof(verb), "%s%s%s", verbs[i].name,
 			 !verbs[i].arg ? "" : strcmp(verbs[i].arg, "lun") ? " NAME" : " LUN",
-			 verbs[i].more ? " [SIZE]" : "");
+			 !verbs[i].more ? "" : strcmp(verbs[i].more, "size") ? " [force]" : " [SIZE]");
 		printf("  %-20s  %s\n", verb, verbs[i].help);
 	}
 	printf("\n  --run-dir DIR    where the daemon's control socket is (" RUN_DIR_DEFAULT ")\n"

@@ -26,7 +26,7 @@ def test_error_by_range_and_operation(daemon):
 
 
 @pytest.mark.parametrize("error, sense", [
-    ("EIO", MEDIUM_READ), ("ENODEV", (2, 0x04, 0x0c)), ("ENOMEDIUM", (2, 0x3a, 0)), ("ETIMEDOUT", (11, 0, 0)),
+    ("EIO", MEDIUM_READ), ("EILSEQ", MEDIUM_READ), ("ENOMEDIUM", (2, 0x3a, 0)), ("ETIMEDOUT", (11, 0, 0)),
 ])
 def test_errors_become_sense(daemon, error, sense):
     daemon.start(*lun(daemon, f"error={error}:op=read:count=1"))
@@ -34,6 +34,16 @@ def test_errors_become_sense(daemon, error, sense):
         i.ready()
         assert i.read(0).sense == sense
         assert i.read(0).status == 0
+
+
+def test_lost_device_gives_the_group_up(daemon):
+    daemon.start(*lun(daemon, "error=ENODEV:op=read:count=1"))
+    with Initiator(daemon) as i:
+        i.ready()
+        assert i.read(0).sense == (2, 0x04, 0x0c)
+        i.attentions()
+        assert i.read(0).sense[:2] == (2, 0x04)
+    assert "gives it up" in daemon.output() and "disk.img" in daemon.output()
 
 
 def test_delay(daemon):

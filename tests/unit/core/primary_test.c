@@ -4,6 +4,7 @@
  * CAPACITY, GET LBA STATUS, REPORT SUPPORTED OPERATION CODES and TMFS, START STOP UNIT, and the
  * hooks (topology: fake_target.h).
  */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -349,6 +350,85 @@ static void start_stop(void **state)
 	fake_assert_bad_field(f, 1);
 }
 
+static struct {
+	unsigned calls;
+	struct fake_target *f;
+} removal;
+
+static void on_removal(void *arg, struct scsi_cmd *cmd)
+{
+	removal.calls++;
+	assert_ptr_equal(arg, &removal);
+	assert_true(cds_list_empty(&removal.f->lu->shard->admitted)); /* an ejection could wait for itself */
+	cmd_good(cmd, 0);
+}
+
+/* SBC-3 5.25: a removable medium. What happens to it is decided above core. */
+static void eject_and_prevent(void **state)
+{
+	static const struct {
+		uint8_t opcode, how;
+		bool flush;
+	} good[] = { { 0x1b, 0x02, true }, { 0x1b, 0x03, false }, { 0x1b, 0x06, false }, { 0x1e, 0, false }, { 0x1e, 1, false } };
+	struct fake_target *f = *state;
+
+	removal.calls = 0;
+	removal.f = f;
+	f->lu->removable = true;
+	f->core.hook[HOOK_REMOVAL].fn = on_removal;
+	f->core.hook[HOOK_REMOVAL].arg = &removal;
+	for (unsigned i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+		unsigned flushes = f->disk.ops[DISK_FLUSH];
+
+		RUN(f, 0, good[i].opcode, 0, 0, 0, good[i].how, 0);
+		assert_good(f);
+		assert_int_equal(removal.calls, i + 1);
+		assert_int_equal(f->disk.ops[DISK_FLUSH] - flushes, good[i].flush);
+	}
+	RUN(f, 0, 0x1e, 0, 0, 0, 2, 0);
+	fake_assert_bad_field(f, 4);
+	RUN(f, 0, 0x1e, 0, 0, 0, 3, 0);
+	fake_assert_bad_field(f, 4);
+	f->disk.fail_op = DISK_FLUSH;
+	f->disk.fail_errno = -EIO;
+	RUN(f, 0, 0x1b, 0, 0, 0, 2, 0); /* what can't be made stable is not taken out */
+	assert_sense(f, SENSE_WRITE_ERROR);
+	assert_int_equal(removal.calls, 5);
+}
+
+/* Ejected: everything about the medium is 3A/00, everything about the unit works. */
+static void without_medium(void **state)
+{
+	static const uint8_t refused[][16] = { { 0x00 }, { 0x25 }, { 0x28, 0, 0, 0, 0, 0, 0, 0, 1 }, { 0x35 },
+					       { 0x9e, 0x10, [13] = 32 }, { 0x9e, 0x12, [13] = 32 } };
+	struct fake_target *f = *state;
+
+	f->lu->removable = true;
+	f->gate.medium = GATE_REFUSE;
+	f->gate.medium_sense = SENSE_MEDIUM_NOT_PRESENT;
+	f->gate.no_medium = true;
+	f->lu->disk = NULL;
+	removal.calls = 0;
+	removal.f = f;
+	f->core.hook[HOOK_REMOVAL].fn = on_removal;
+	f->core.hook[HOOK_REMOVAL].arg = &removal;
+	for (unsigned i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
+		fake_run(f, refused[i], refused[i][0] >> 5 == 4 ? 16 : refused[i][0] >> 5 ? 10 : 6, NULL, 512);
+		assert_sense(f, SENSE_MEDIUM_NOT_PRESENT);
+	}
+	RUN(f, 96, 0x12, 0, 0, 0, 96, 0);
+	assert_good(f);
+	RUN(f, 192, 0x1a, 0, 0x3f, 0, 192, 0);
+	assert_good(f);
+	RUN(f, 0, 0x1b, 0, 0, 0, 0, 0);
+	assert_good(f);
+	RUN(f, 0, 0x1b, 0, 0, 0, 3, 0);
+	assert_good(f);
+	RUN(f, 0, 0x1e, 0, 0, 0, 1, 0);
+	assert_good(f);
+	assert_int_equal(removal.calls, 2);
+}
+
 static void defect_lists(void **state)
 {
 	struct fake_target *f = *state;
@@ -368,7 +448,7 @@ int main(void)
 		T(lun_inventory), T(report_luns_clears_its_unit_attention), T(request_sense_gives_unit_attentions_as_data),
 		T(ready), T(capacity), T(lba_status), T(mode_sense_all_pages), T(mode_sense_current_values),
 		T(nothing_is_changeable_without_mode_select), T(mode_sense_errors), T(operation_codes), T(hooks),
-		T(task_management_functions), T(start_stop), T(defect_lists),
+		T(task_management_functions), T(start_stop), T(eject_and_prevent), T(without_medium), T(defect_lists),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
