@@ -153,7 +153,8 @@ void media_resize(struct daemon *d, struct lu *lu, uint64_t bytes, media_resized
 /* s: how an initiator is told, SENSE_NONE when it is done; error: how an operator is told. */
 typedef void (*removal_done_fn)(void *arg, struct lu *lu, sense_t s, const char *error);
 void removal_eject(struct daemon *d, struct lu *lu, bool force, removal_done_fn done, void *arg);
-void removal_load(struct daemon *d, struct lu *lu, removal_done_fn done, void *arg);
+/* by: the I_T nexus that loads it, and so needs no unit attention; NULL: an operator does. */
+void removal_load(struct daemon *d, struct lu *lu, const struct nexus_id *by, removal_done_fn done, void *arg);
 bool removal_is_ejected(const struct daemon *d, const struct lu *lu);
 void removal_absent(struct daemon *d, struct lu *lu); /* a removable LU whose medium is not there at the opening */
 void removal_cmd(void *arg, struct scsi_cmd *cmd);    /* HOOK_REMOVAL */

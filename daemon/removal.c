@@ -3,7 +3,7 @@
  * Removable media. While one is ejected the owner has it closed, so that another file can take its place.
  *
  *   eject: EJECT on every member (its effects drain) ─▶ unpublish ─▶ drain ─▶ flush, close
- *   load:  open ─▶ capacity ─▶ publish ─▶ LOAD on every member: 28/00 for every nexus
+ *   load:  open ─▶ capacity ─▶ publish ─▶ LOAD on every member: 28/00 for every other nexus
  *
  * Initiators do it by START STOP UNIT, operators by `sandemctl lun eject` and `lun load`. One at a time per LUN group, which
  * is not closed meanwhile (ownership.media_busy).
@@ -23,9 +23,11 @@ struct removal {
 	struct daemon *d;
 	struct lu *lu;
 	struct disk *disk;
+	const struct nexus_id *by; /* the initiator that loads it; NULL: an operator */
 	struct work work;
 	struct lu_barrier barrier;
 	int rc;
+	bool prevented;
 	char error[512];
 	removal_done_fn done;
 	void *arg;
@@ -56,6 +58,15 @@ static void end(struct removal *r, sense_t s, const char *error)
 	ownership_reconcile(o);
 }
 
+static void end_moved(struct removal *r)
+{
+	if (r->prevented)
+		end(r, SENSE_REMOVAL_PREVENTED,
+		    "an initiator prevents its removal; `lun eject NAME force` does it all the same");
+	else
+		end(r, SENSE_NONE, NULL);
+}
+
 static sense_t sense_of(enum propose_status status)
 {
 	return status == PROPOSE_NOT_SERVING ? SENSE_LU_NOT_READY_UNAVAILABLE : SENSE_ABORTED_COMMAND;
@@ -71,7 +82,7 @@ static bool proposed(struct removal *r, enum propose_status status)
 
 static void propose(struct removal *r, enum media_action action, bool force, propose_done_fn done)
 {
-	const struct media_change c = { .action = action, .lu = r->lu->name, .force = force };
+	const struct media_change c = { .action = action, .lu = r->lu->name, .force = force, .nexus = r->by };
 
 	media_propose(r->d, &c, done, r);
 }
@@ -119,8 +130,9 @@ static void closed(struct work *w)
 		end(r, SENSE_WRITE_ERROR, r->error);
 		return;
 	}
-	log_notice("LUN %s: the medium is ejected", r->lu->name);
-	end(r, SENSE_NONE, NULL);
+	if (!r->prevented)
+		log_notice("LUN %s: the medium is ejected", r->lu->name);
+	end_moved(r);
 }
 
 static void unused(struct lu_barrier *b)
@@ -132,6 +144,17 @@ static void unused(struct lu_barrier *b)
 	worker_queue(&r->d->worker, &r->work);
 }
 
+static void take_out(struct removal *r)
+{
+	r->disk = lu_publish(r->lu, disk, NULL);
+	if (!r->disk) { /* it was out already */
+		end_moved(r);
+		return;
+	}
+	r->barrier = (struct lu_barrier){ .lu = r->lu, .drain = true, .done = unused, .part = r->part };
+	lu_barrier_start(&r->barrier);
+}
+
 static void ejected(void *cookie, enum propose_status status, const void *result, size_t len)
 {
 	struct removal *r = cookie;
@@ -139,16 +162,11 @@ static void ejected(void *cookie, enum propose_status status, const void *result
 	if (!proposed(r, status))
 		return;
 	if (len == 1 && *(const uint8_t *)result == MEDIA_PREVENTED) {
-		end(r, SENSE_REMOVAL_PREVENTED, "an initiator prevents its removal; `lun eject NAME force` does it all the same");
-		return;
+		r->prevented = true;
+		end_moved(r);
+	} else {
+		take_out(r);
 	}
-	r->disk = lu_publish(r->lu, disk, NULL);
-	if (!r->disk) { /* it was out already */
-		end(r, SENSE_NONE, NULL);
-		return;
-	}
-	r->barrier = (struct lu_barrier){ .lu = r->lu, .drain = true, .done = unused, .part = r->part };
-	lu_barrier_start(&r->barrier);
 }
 
 void removal_eject(struct daemon *d, struct lu *lu, bool force, removal_done_fn done, void *arg)
@@ -165,10 +183,13 @@ static void loaded(void *cookie, enum propose_status status, const void *result,
 {
 	struct removal *r = cookie;
 
-	(void)result;
-	(void)len;
 	if (!proposed(r, status))
 		return;
+	if (len == 1 && *(const uint8_t *)result == MEDIA_PREVENTED) { /* out it stays, and closed */
+		r->prevented = true;
+		take_out(r);
+		return;
+	}
 	log_notice("LUN %s: a medium is loaded", r->lu->name);
 	end(r, SENSE_NONE, NULL);
 }
@@ -194,12 +215,13 @@ static void opened(struct work *w)
 	propose(r, MEDIA_LOAD, false, loaded);
 }
 
-void removal_load(struct daemon *d, struct lu *lu, removal_done_fn done, void *arg)
+void removal_load(struct daemon *d, struct lu *lu, const struct nexus_id *by, removal_done_fn done, void *arg)
 {
 	struct removal *r = begin(d, lu, done, arg);
 
 	if (!r)
 		return;
+	r->by = by;
 	if (lu->disk) { /* never left, or left only by the log */
 		propose(r, MEDIA_LOAD, false, loaded);
 		return;
@@ -256,7 +278,7 @@ void removal_cmd(void *arg, struct scsi_cmd *cmd)
 	if (cmd->row->opcode == OP_PREVENT_ALLOW)
 		media_propose(d, &c, noted, cmd);
 	else if (cmd->cdb[4] & START)
-		removal_load(d, cmd->lu, answer, cmd);
+		removal_load(d, cmd->lu, &cmd->nexus->id, answer, cmd);
 	else
 		removal_eject(d, cmd->lu, false, answer, cmd);
 }

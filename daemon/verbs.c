@@ -401,7 +401,7 @@ static void verb_lun_load(void *arg, const json_t *args, struct control_reply *r
 	struct lu *lu = removable_arg(arg, args, reply, &r);
 
 	if (lu)
-		removal_load(arg, lu, removed, r);
+		removal_load(arg, lu, NULL, removed, r);
 }
 
 /* ---- reservations --------------------------------------------------------------------------------------------- */

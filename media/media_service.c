@@ -46,14 +46,17 @@ static enum media_verdict eject(struct media_lu *lu, const Media__Change *c, str
 	return MEDIA_OK;
 }
 
-static enum media_verdict load(struct media_lu *lu, struct apply *a)
+/* by: the nexus that loads it need not be told. Where removal is prevented no initiator moves the medium, either way. */
+static enum media_verdict load(struct media_lu *lu, const struct nexus_id *by, struct apply *a)
 {
+	if (lu->npreventers && by && lu->ejected)
+		return MEDIA_PREVENTED;
 	if (!lu->ejected)
 		return MEDIA_UNCHANGED;
 	lu->ejected = false;
 	apply_effect(a, EFFECT_PERSIST, lu->name);
 	apply_effect(a, EFFECT_PUBLISH, lu->name);
-	apply_ua(a, lu->name, UA_MEDIUM_MAY_HAVE_CHANGED, UA_SCOPE_ALL, NULL, 0);
+	apply_ua(a, lu->name, UA_MEDIUM_MAY_HAVE_CHANGED, by ? UA_SCOPE_ALL_BUT : UA_SCOPE_ALL, by, by != NULL);
 	return MEDIA_OK;
 }
 
@@ -67,7 +70,7 @@ static int prevent(struct media_lu *lu, const Media__Change *c, const struct nex
 
 /* ---- the service ---------------------------------------------------------------------------------------- */
 
-static bool has_nexus(enum media_action a)
+static bool needs_nexus(enum media_action a)
 {
 	return a == MEDIA_PREVENT || a == MEDIA_ALLOW || a == MEDIA_NEXUS_LOST;
 }
@@ -81,7 +84,9 @@ static bool well_formed(const Media__Change *c, struct nexus_id *id)
 		return false;
 	if (c->action == MEDIA__ACTION__ACTION_CAPACITY && !c->blocks)
 		return false;
-	return !has_nexus((enum media_action)c->action) || media_nexus_from(id, c->nexus);
+	if (!c->nexus)
+		return !needs_nexus((enum media_action)c->action);
+	return media_nexus_from(id, c->nexus);
 }
 
 static int change(struct media_lu *lu, const Media__Change *c, const struct nexus_id *id, struct apply *a, uint8_t *v)
@@ -100,7 +105,7 @@ static int change(struct media_lu *lu, const Media__Change *c, const struct nexu
 		*v = eject(lu, c, a);
 		return 0;
 	case MEDIA_LOAD:
-		*v = load(lu, a);
+		*v = load(lu, c->nexus ? id : NULL, a);
 		return 0;
 	case MEDIA_PREVENT:
 		return prevent(lu, c, id, v);

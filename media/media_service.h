@@ -32,7 +32,7 @@ enum media_action { /* as Media__Action */
 enum media_verdict {
 	MEDIA_OK,
 	MEDIA_UNCHANGED, /* it was so already */
-	MEDIA_PREVENTED, /* EJECT: an initiator prevents removal (SPC-4 6.18) */
+	MEDIA_PREVENTED, /* EJECT, and LOAD by an initiator: an initiator prevents removal (SPC-4 6.18) */
 	MEDIA_FULL,	 /* PREVENT: too many initiators */
 };
 
@@ -68,7 +68,7 @@ struct media_change {
 	enum media_action action;
 	const char *lu;		/* NULL for NEXUS_LOST */
 	uint64_t blocks;	/* CAPACITY */
-	const struct nexus_id *nexus; /* PREVENT, ALLOW, NEXUS_LOST */
+	const struct nexus_id *nexus; /* PREVENT, ALLOW, NEXUS_LOST; LOAD: who knows by itself, NULL = nobody */
 	uint32_t node;		/* PREVENT */
 	bool force;		/* EJECT although removal is prevented: the operator's */
 };

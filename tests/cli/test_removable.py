@@ -53,8 +53,9 @@ def test_eject_and_load_by_initiators(removable):
             assert who.run([0x12, 0, 0, 0, 96, 0], read=96).status == 0
         assert eject(other).status == 0  # it is out already
         assert load(other).status == 0
+        assert other.attentions() == []  # who loads it knows
+        assert i.attentions() == [MEDIUM_CHANGED]
         for who in (i, other):
-            assert who.attentions() == [MEDIUM_CHANGED]
             assert who.read(5).good() == b"k" * 512
         assert load(i).status == 0
         assert i.attentions() == []

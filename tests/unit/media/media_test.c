@@ -104,8 +104,16 @@ static void eject_and_load(void **state)
 	apply_fini(&a);
 	assert_int_equal(RUN(.action = MEDIA_LOAD), MEDIA_OK);
 	assert_true(has(&a, EFFECT_PUBLISH, 0) && has(&a, EFFECT_UA, UA_MEDIUM_MAY_HAVE_CHANGED));
+	assert_int_equal(a.effect[a.neffects - 1].scope, UA_SCOPE_ALL);
 	apply_fini(&a);
 	assert_false(media_service_find(svc, "disk0")->ejected);
+	assert_int_equal(RUN(.action = MEDIA_EJECT), MEDIA_OK);
+	apply_fini(&a);
+	assert_int_equal(RUN(.action = MEDIA_LOAD, .nexus = &i2), MEDIA_OK); /* who does it knows it */
+	assert_int_equal(a.effect[a.neffects - 1].scope, UA_SCOPE_ALL_BUT);
+	assert_int_equal(a.effect[a.neffects - 1].nids, 1);
+	assert_true(nexus_id_eq(&a.effect[a.neffects - 1].ids[0], &i2));
+	apply_fini(&a);
 }
 
 static void prevent(struct media_service *svc, const struct nexus_id *id, uint32_t node)
@@ -135,6 +143,8 @@ static void prevention(void **state)
 	assert_int_equal(RUN(.action = MEDIA_EJECT), MEDIA_PREVENTED);
 	apply_fini(&a);
 	assert_int_equal(RUN(.action = MEDIA_EJECT, .force = true), MEDIA_OK);
+	apply_fini(&a);
+	assert_int_equal(RUN(.action = MEDIA_LOAD, .nexus = &i1), MEDIA_PREVENTED); /* an initiator: neither way */
 	apply_fini(&a);
 	assert_int_equal(RUN(.action = MEDIA_LOAD), MEDIA_OK);
 	apply_fini(&a);
