@@ -47,7 +47,7 @@ struct disk_params {
 	bool create;
 	bool direct;	 /* O_DIRECT */
 	bool read_only;
-	uint32_t block_size; /* logical block, bytes: 512 or 4096 */
+	uint32_t block_size; /* logical block, bytes: 512 or 4096; 2048 of a CD-ROM */
 	const char *fault; /* for tests: drivers/disk/fault.h; NULL = none */
 };
 

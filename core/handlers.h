@@ -37,6 +37,12 @@ void defects_12(struct scsi_cmd *cmd);
 /* log_sense.c (SPC-4 6.11, 7.3) */
 void log_sense(struct scsi_cmd *cmd);
 
+/* cdrom.c (MMC-6 6) */
+void cdrom_read_toc(struct scsi_cmd *cmd);
+void cdrom_get_configuration(struct scsi_cmd *cmd);
+void cdrom_get_event_status(struct scsi_cmd *cmd);
+void cdrom_read_disc_information(struct scsi_cmd *cmd);
+
 /* lba_status.c (SBC-3 5.6) */
 void lba_status_get(struct scsi_cmd *cmd);
 

@@ -15,8 +15,14 @@ static const uint16_t version_descriptors[] = {
 	0x00a0, /* SAM-5 */
 	0x0960, /* iSCSI */
 	0x0460, /* SPC-4 */
-	0x04c0, /* SBC-3 */
+	0x04c0, /* SBC-3; the last one: a CD-ROM has all but this */
 };
+#define NDESCRIPTORS (sizeof(version_descriptors) / sizeof(version_descriptors[0]))
+
+static uint8_t peripheral(const struct lu *lu)
+{
+	return !lu ? NO_LU : lu->cdrom ? 0x05 : 0x00;
+}
 
 static void put_padded(uint8_t *p, const char *s, size_t len)
 {
@@ -38,7 +44,7 @@ static void standard(struct scsi_cmd *cmd)
 	uint8_t data[STANDARD_LEN] = { 0 };
 	const struct lu *lu = cmd->lu;
 
-	data[0] = lu ? 0x00 : NO_LU;
+	data[0] = peripheral(lu);
 	data[1] = lu && lu->removable ? 0x80 : 0;
 	data[2] = 0x06;	       /* SPC-4 */
 	data[3] = 0x10 | 0x02; /* HISUP, response data format */
@@ -49,7 +55,7 @@ static void standard(struct scsi_cmd *cmd)
 	put_padded(data + 8, lu ? lu->id.vendor : "", 8);
 	put_padded(data + 16, lu ? lu->id.product : "", 16);
 	put_padded(data + 32, lu ? lu->id.revision : "", 4);
-	for (unsigned i = 0; i < sizeof(version_descriptors) / sizeof(version_descriptors[0]); i++)
+	for (unsigned i = 0; i < NDESCRIPTORS - (lu && lu->cdrom); i++)
 		put_be16(data + 58 + 2 * i, version_descriptors[i]);
 	cmd_reply(cmd, data, sizeof(data));
 }
@@ -59,7 +65,7 @@ void inquiry(struct scsi_cmd *cmd)
 	uint8_t page = cmd->cdb[2];
 
 	if (cmd->cdb[1] & 0x01)
-		vpd_page(cmd, page, cmd->lu ? 0x00 : NO_LU);
+		vpd_page(cmd, page, peripheral(cmd->lu));
 	else if (page)
 		cmd_bad_field(cmd, 2, -1);
 	else

@@ -97,6 +97,7 @@ struct lu {
 	uint32_t block_size;	 /* bytes */
 	uint8_t lb_per_pb_exp;	 /* logical blocks per physical block exponent */
 	bool read_only, thin, rotational, removable;
+	bool cdrom;		 /* peripheral device type 05h (core/cdrom.h) */
 	uint32_t max_transfer_bytes; /* B0 */
 	uint8_t thin_threshold;	 /* core/thin.h: percent of the capacity that should stay available; 0 = none */
 	struct {

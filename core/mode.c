@@ -5,6 +5,7 @@
  */
 #include <string.h>
 
+#include "core/cdrom.h"
 #include "core/core.h"
 #include "core/handlers.h"
 #include "core/lu.h"
@@ -66,6 +67,11 @@ static bool is_thin(const struct lu *lu)
 	return lu->thin;
 }
 
+static bool is_cdrom(const struct lu *lu)
+{
+	return lu->cdrom;
+}
+
 static const struct page {
 	uint8_t code;
 	uint8_t subpage;
@@ -80,6 +86,7 @@ static const struct page {
 	{ 0x0a, 0x00, 0x0a, .build = control },
 	{ 0x1c, 0x00, 0x0a, .build = informational_exceptions },
 	{ 0x1c, 0x02, THIN_MODE_PAGE_LEN, .build_fixed = thin_mode_page, .exists = is_thin },
+	{ 0x2a, 0x00, CDROM_MODE_PAGE_LEN, .build_fixed = cdrom_mode_page, .exists = is_cdrom },
 };
 #define NPAGES (sizeof(pages) / sizeof(pages[0]))
 
@@ -125,6 +132,8 @@ static uint8_t device_specific(const struct scsi_cmd *cmd)
 {
 	bool wp = cmd->lu->read_only || cmd->itl->read_only || lu_read(cmd->lu, mode)->swp;
 
+	if (cmd->lu->cdrom) /* MMC-6 7.2.2: reserved */
+		return 0;
 	return (wp ? 0x80 : 0) | 0x10; /* WP, DPOFUA */
 }
 
@@ -139,10 +148,10 @@ static bool asked_for(const struct scsi_cmd *cmd, const struct page *page)
 }
 
 /* Whether the page exists with any subpage; which byte of the CDB is wrong depends on it. */
-static bool code_exists(uint8_t code)
+static bool code_exists(uint8_t code, const struct lu *lu)
 {
 	for (unsigned i = 0; i < NPAGES; i++)
-		if (code == ALL_PAGES || pages[i].code == code)
+		if (code == ALL_PAGES || (pages[i].code == code && (!pages[i].exists || pages[i].exists(lu))))
 			return true;
 	return false;
 }
@@ -158,7 +167,7 @@ static bool any_asked_for(const struct scsi_cmd *cmd)
 /* False: answered with the error. */
 static bool check(struct scsi_cmd *cmd)
 {
-	if (!code_exists(cmd->cdb[2] & 0x3f)) {
+	if (!code_exists(cmd->cdb[2] & 0x3f, cmd->lu)) {
 		cmd_bad_field(cmd, 2, 5);
 		return false;
 	}

@@ -19,9 +19,17 @@ enum support { NOT_SUPPORTED = 1, SUPPORTED = 3 };
 #define SERVACTV 0x01
 
 /* This logical unit serves the row. */
+static bool is_for_cdrom(const struct cdb_row *row)
+{
+	return row->exec == cdrom_read_toc || row->exec == cdrom_get_configuration ||
+	       row->exec == cdrom_get_event_status || row->exec == cdrom_read_disc_information;
+}
+
 static bool serves(const struct scsi_cmd *cmd, const struct cdb_row *row)
 {
 	if (row->exec == unmap && !cmd->lu->thin)
+		return false;
+	if (is_for_cdrom(row) && !cmd->lu->cdrom)
 		return false;
 	return hooks_serve(cmd->reactor->core, row);
 }

@@ -170,15 +170,25 @@ static const struct page {
 };
 #define NPAGES (sizeof(pages) / sizeof(pages[0]))
 
+#define BLOCK_DEVICE_PAGES 0xb0 /* and above: of SBC, not of a CD-ROM */
+
+static bool is_there(const struct page *page, const struct lu *lu)
+{
+	return page->code < BLOCK_DEVICE_PAGES || !lu->cdrom;
+}
+
 static uint16_t supported_pages(const struct scsi_cmd *cmd, uint8_t *p)
 {
+	uint16_t n = 0;
+
 	if (!cmd->lu) { /* of no logical unit only this page can be had */
 		p[0] = 0x00;
 		return 1;
 	}
 	for (unsigned i = 0; i < NPAGES; i++)
-		p[i] = pages[i].code;
-	return NPAGES;
+		if (is_there(&pages[i], cmd->lu))
+			p[n++] = pages[i].code;
+	return n;
 }
 
 static const struct page *find(uint8_t code)
@@ -195,7 +205,7 @@ void vpd_page(struct scsi_cmd *cmd, uint8_t code, uint8_t peripheral)
 	uint8_t data[4 + PAYLOAD_MAX] = { 0 };
 	uint16_t len;
 
-	if (!page || (!cmd->lu && code)) {
+	if (!page || (!cmd->lu && code) || (cmd->lu && !is_there(page, cmd->lu))) {
 		cmd_bad_field(cmd, 2, -1);
 		return;
 	}

@@ -57,6 +57,7 @@ struct config_lu {
 	struct disk_params disk; /* strings owned here; path NULL for null */
 	uint8_t lb_per_pb_exp;
 	bool read_only, thin, rotational, removable;
+	bool cdrom; /* peripheral device type 05h; then read_only and removable, too */
 	bool write_cache; /* mode page 08h WCE at the start */
 	uint32_t max_transfer_bytes;
 	uint8_t thin_threshold; /* percent of the capacity that should stay available; 0 = none */

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/cdrom.h"
 #include "daemon/config_names.h"
 #include "daemon/config_raw.h"
 #include "daemon/config_value.h"
@@ -173,12 +174,14 @@ static int build_identity(struct build *b, size_t i, const struct raw_lu *r, str
 
 static int build_geometry(struct build *b, size_t i, const struct raw_lu *r, struct config_lu *l)
 {
-	uint32_t block = OR(r->block_size, BLOCK_SIZE_DEFAULT);
+	uint32_t block = OR(r->block_size, l->cdrom ? CDROM_BLOCK : BLOCK_SIZE_DEFAULT);
 	uint32_t exp = OR(r->physical_block_exp, block == 512 ? PHYSICAL_BLOCK_EXP_DEFAULT : 0);
 	uint64_t transfer = MAX_TRANSFER_DEFAULT;
 
 	AT(b, "luns[%zu].block_size", i);
-	if (block != 512 && block != 4096)
+	if (l->cdrom && block != CDROM_BLOCK)
+		return FAIL(b, "%u is not the block size of a CD-ROM; leave the key out", block);
+	if (!l->cdrom && block != 512 && block != 4096)
 		return FAIL(b, "%u is not a logical block size; use 512 or 4096", block);
 	AT(b, "luns[%zu].physical_block_exp", i);
 	if (exp > PHYSICAL_BLOCK_EXP_MAX)
@@ -210,7 +213,10 @@ static int build_medium(struct build *b, size_t i, const struct raw_lu *r, struc
 	l->disk.handler = handlers[h];
 	l->disk.create = OR(r->create, false);
 	l->disk.direct = OR(r->direct, h == RAW_BLOCK);
-	l->disk.read_only = l->read_only = OR(r->read_only, false);
+	l->disk.read_only = l->read_only = OR(r->read_only, l->cdrom);
+	AT(b, "luns[%zu].type", i);
+	if (l->cdrom && (!l->read_only || l->thin || r->create))
+		return FAIL(b, "a CD-ROM can't be written; leave read_only, thin and create out");
 	AT(b, "luns[%zu].size", i);
 	if (take_size(b, r->size, &l->disk.size) < 0)
 		return -EINVAL;
@@ -269,6 +275,8 @@ static int build_lu(struct build *b, size_t i)
 	l->rotational = OR(r->rotational, false);
 	l->removable = OR(r->removable, false);
 	l->write_cache = OR(r->write_cache, true);
+	l->cdrom = OR(r->type, RAW_DISK) == RAW_CDROM;
+	l->removable |= l->cdrom;
 	AT(b, "luns[%zu].group", i);
 	rc = take_reference(b, b->groups, "group", r->group, &group);
 	if (rc < 0)

@@ -113,6 +113,7 @@ static void hash_lu(EVP_MD_CTX *ctx, const struct config_lu *l)
 		l->group,	 l->disk.size,	   l->disk.create, l->disk.direct, l->disk.read_only,
 		l->disk.block_size, l->lb_per_pb_exp, l->read_only,   l->thin,	   l->rotational,
 		l->removable,	 l->write_cache,   l->max_transfer_bytes, l->thin_threshold,
+		l->cdrom,
 	};
 
 	hash_text(ctx, l->name);

@@ -33,6 +33,7 @@ struct raw_group {
 };
 
 enum raw_handler { RAW_FILE, RAW_BLOCK, RAW_NULL };
+enum raw_type { RAW_DISK, RAW_CDROM };
 
 struct raw_fault { /* drivers/disk/fault.h */
 	char *delay, *error, *short_, *op, *lba, *rate, *seed, *count, *trigger;
@@ -41,6 +42,7 @@ struct raw_fault { /* drivers/disk/fault.h */
 struct raw_lu {
 	char *name, *group;
 	enum raw_handler *handler;
+	enum raw_type *type;
 	char *path, *size;
 	uint32_t *block_size, *physical_block_exp, *thin_threshold;
 	char *max_transfer;

@@ -53,6 +53,7 @@ static const cyaml_schema_value_t group_entry = {
 };
 
 static const cyaml_strval_t handler_words[] = { { "file", RAW_FILE }, { "block", RAW_BLOCK }, { "null", RAW_NULL } };
+static const cyaml_strval_t type_words[] = { { "disk", RAW_DISK }, { "cdrom", RAW_CDROM } };
 #define FAULT_TEXT(key, member) TEXT(key, OPTIONAL, struct raw_fault, member)
 static const cyaml_schema_field_t fault_fields[] = {
 	FAULT_TEXT("delay", delay),
@@ -73,6 +74,7 @@ static const cyaml_schema_field_t lu_fields[] = {
 	TEXT("group", REQUIRED, struct raw_lu, group),
 	CYAML_FIELD_ENUM_PTR("handler", OPTIONAL | CYAML_FLAG_STRICT, struct raw_lu, handler, handler_words,
 			     COUNT(handler_words)),
+	CYAML_FIELD_ENUM_PTR("type", OPTIONAL | CYAML_FLAG_STRICT, struct raw_lu, type, type_words, COUNT(type_words)),
 	LU_TEXT(path),
 	LU_TEXT(size),
 	CYAML_FIELD_UINT_PTR("block_size", OPTIONAL, struct raw_lu, block_size),

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/cdrom.h"
 #include "daemon/config.h"
 #include "daemon/config_raw.h"
 #include "daemon/config_value.h"
@@ -46,19 +47,22 @@ static int make_lu(const struct option_lun *o, size_t i, struct config_lu *l, st
 	}
 	if (!o->null && !(l->disk.path = absolute(o->path)))
 		return config_no_memory(err);
-	if (!o->null && !o->size && !o->removable && access(o->path, F_OK) < 0)
+	if (o->cdrom && (o->null || o->size || o->thin))
+		return no_lun(o, err, "is a CD-ROM, which has its image's size; leave size, null and thin out");
+	if (!o->null && !o->size && !o->removable && !o->cdrom && access(o->path, F_OK) < 0)
 		return no_lun(o, err, "does not exist, and a size to create it with is not given; add e.g. ,size=10G");
 	l->disk.handler = o->null ? "null" : block ? "block" : "file";
 	l->disk.size = o->size;
 	l->disk.create = !o->null && !block && o->size;
 	l->disk.direct = o->direct || block;
-	l->disk.read_only = l->read_only = o->ro;
-	l->disk.block_size = BLOCK_SIZE_DEFAULT;
+	l->disk.read_only = l->read_only = o->ro || o->cdrom;
+	l->disk.block_size = o->cdrom ? CDROM_BLOCK : BLOCK_SIZE_DEFAULT;
 	if (o->fault && !(l->disk.fault = strdup(o->fault)))
 		return config_no_memory(err);
-	l->lb_per_pb_exp = PHYSICAL_BLOCK_EXP_DEFAULT;
+	l->lb_per_pb_exp = o->cdrom ? 0 : PHYSICAL_BLOCK_EXP_DEFAULT;
 	l->thin = o->thin;
-	l->removable = o->removable;
+	l->removable = o->removable || o->cdrom;
+	l->cdrom = o->cdrom;
 	l->thin_threshold = o->thin_threshold;
 	l->write_cache = true;
 	l->max_transfer_bytes = MAX_TRANSFER_DEFAULT;

@@ -30,8 +30,8 @@ static const char usage[] =
 	"\n"
 	"A first try, without file and cluster:\n"
 	"      --standalone       one node, target " STANDALONE_TARGET "\n"
-	"      --lun PATH[,size=10G][,null][,direct][,ro][,removable][,thin]\n"
-	"            [,thin_threshold=PERCENT][,fault=RULE]\n"
+	"      --lun PATH[,size=10G][,null][,direct][,ro][,removable][,cdrom]\n"
+	"            [,thin][,thin_threshold=PERCENT][,fault=RULE]\n"
 	"                         the next LUN: 0, 1, ...; a missing file is created, sparse\n"
 	"      --portal ADDR:PORT listen there (" STANDALONE_PORTAL ")\n"
 	"      --initiator PATTERN  who may log in, e.g. 'iqn.1993-08.org.debian:*' (everybody)\n"
@@ -123,7 +123,8 @@ static int lun_word(struct parse *p, struct option_lun *l, const char *word)
 		const char *name;
 		bool *flag;
 	} flags[] = { { "null", &l->null }, { "direct", &l->direct }, { "ro", &l->ro }, { "thin", &l->thin },
-		    { "removable", &l->removable } };
+		    { "removable", &l->removable },
+		    { "cdrom", &l->cdrom } };
 
 	if (!strncmp(word, "size=", 5)) {
 		if (options_size(word + 5, &l->size) < 0 || l->size < LU_SIZE_MIN || l->size > LU_SIZE_MAX)
@@ -155,7 +156,7 @@ static int lun_word(struct parse *p, struct option_lun *l, const char *word)
 			return 0;
 		}
 	}
-	return bad(p, "--lun %s: \"%s\" is not known; use size=N, null, direct, ro, removable, thin, thin_threshold=N, fault=RULE", l->path, word);
+	return bad(p, "--lun %s: \"%s\" is not known; use size=N, null, direct, ro, removable, cdrom, thin, thin_threshold=N, fault=RULE", l->path, word);
 }
 
 static int take_lun(struct parse *p, const char *spec)

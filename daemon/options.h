@@ -9,10 +9,10 @@
 
 #include "core/log.h"
 
-struct option_lun { /* --lun PATH[,size=10G][,null][,direct][,ro][,removable][,thin][,thin_threshold=10][,fault=RULE] */
+struct option_lun { /* --lun PATH[,size=10G][,null][,direct][,ro][,removable][,cdrom][,thin][,thin_threshold=10][,fault=RULE] */
 	char *path;
 	uint64_t size; /* bytes; 0 = as found */
-	bool null, direct, ro, thin, removable;
+	bool null, direct, ro, thin, removable, cdrom;
 	uint8_t thin_threshold; /* percent; implies thin */
 	const char *fault; /* drivers/disk/fault.h; within path's allocation */
 };

@@ -168,6 +168,11 @@ static void unit_attention_goes_first(void **state)
 		f->nexus.itl[0].ua.n = 0;
 		ua_queue_push(&f->nexus.itl[0].ua, UA_CAPACITY_CHANGED);
 		fake_run(f, cdb, row[i].cdb_len, NULL, 0);
+		if (row[i].opcode == 0x4a) { /* MMC-6 6.7: exempt, too; and a disk does not have it */
+			assert_sense(f, SENSE_INVALID_OPCODE);
+			assert_int_equal(f->nexus.itl[0].ua.n, 1);
+			continue;
+		}
 		if (exempt)
 			assert_good(f);
 		else
