@@ -54,3 +54,40 @@ def test_wrong_options(daemon, words):
     daemon.start("--lun", f"{daemon.dir}/x.iso,{words}", wait=False)
     assert daemon.process.wait(20) in (1, 2)
     assert "CD-ROM" in daemon.output() and "leave" in daemon.output()
+
+
+FILE = """\
+cluster: {{name: demo, log: local}}
+nodes:
+  - {{name: node-a, id: 1, portals: ["127.0.0.1:3260"]}}
+groups: [{{name: g0}}]
+luns:
+  - {{name: disk0, group: g0, path: /srv/image, {keys}}}
+targets:
+  - name: iqn.2026-11.io.sandem:demo
+    luns: [{{lun: 0, name: disk0}}]
+    initiators: ["iqn.*"]
+"""
+
+
+@pytest.mark.parametrize("keys, code, words", [
+    ("type: cdrom", 0, []),
+    ("type: cdrom, read_only: true, block_size: 2048", 0, []),
+    ("type: cdrom, read_only: false", 1, ["luns[0].type", "read_only"]),
+    ("type: cdrom, thin: true", 1, ["luns[0].type", "thin"]),
+    ("type: cdrom, block_size: 512", 1, ["luns[0].block_size", "512"]),
+    ("type: disk, block_size: 2048", 1, ["luns[0].block_size", "2048"]),
+    ("type: tape", 1, ["luns[0].type", "tape", "cdrom"]),
+    ("thin: true, thin_threshold: 20", 0, []),
+    ("thin: true, thin_threshold: 100", 1, ["luns[0].thin_threshold", "100"]),
+    ("thin_threshold: 20", 1, ["luns[0].thin_threshold", "thin: true"]),
+])
+def test_in_the_file(tmp_path, keys, code, words):
+    from test_standalone import SANDEMD, run
+    file = tmp_path / "sandem.yaml"
+    file.write_text(FILE.format(keys=keys))
+    r = run(SANDEMD, "-c", str(file), "--node", "node-a", "--check")
+    assert r.returncode == code, r
+    for word in words:
+        assert word in r.stderr, r.stderr
+    assert code == 0 or ":6:" in r.stderr, r.stderr
