@@ -44,7 +44,7 @@ static void ask(struct work *w)
 	}
 }
 
-/* Between the two bounds nothing changes: half a percent of noise must not make a row of unit attentions. */
+/* Between the two bounds nothing changes: what comes and goes there must not make a row of unit attentions. */
 static void judge(struct thin_watch *t, const struct thin_row *r)
 {
 	const struct media_lu *m = media_service_find(t->d->media, r->lu->name);
