@@ -60,6 +60,12 @@ void unmap(struct scsi_cmd *cmd);
 void rmw_compare_and_write(struct scsi_cmd *cmd);
 void rmw_orwrite(struct scsi_cmd *cmd);
 
+/* extended_copy.c, copy_results.c (SPC-4 6.4, 6.18 … 6.20) */
+void extended_copy(struct scsi_cmd *cmd);
+void copy_results_status(struct scsi_cmd *cmd);
+void copy_results_parameters(struct scsi_cmd *cmd);
+void copy_results_failure(struct scsi_cmd *cmd);
+
 /* hooks.c: commands whose meaning lives above core (enum core_hook) */
 void hooks_pr_in(struct scsi_cmd *cmd);
 void hooks_pr_out(struct scsi_cmd *cmd);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "core/core.h"
+#include "core/extended_copy.h"
 #include "core/lu.h"
 #include "core/reactor.h"
 #include "core/target.h"
@@ -17,6 +18,7 @@ int nexus_attach(struct nexus *n, struct reactor *r)
 
 	n->reactor = r;
 	n->aborting = NULL;
+	n->copies = NULL;
 	n->nitl = nluns;
 	n->itl = calloc(nluns ? nluns : 1, sizeof(*n->itl));
 	if (!n->itl)
@@ -38,6 +40,7 @@ void nexus_detach(struct nexus *n)
 	cds_list_del(&n->link);
 	if (core->nexus_lost.fn)
 		core->nexus_lost.fn(core->nexus_lost.arg, &n->id);
+	copy_results_free(n);
 	free(n->itl);
 	n->itl = NULL;
 	n->nitl = 0;

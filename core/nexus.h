@@ -18,6 +18,7 @@ struct lu;
 struct target;
 struct scsi_cmd;
 struct nexus_abort;
+struct copy_results;
 
 struct itl {
 	struct lu *lu;
@@ -38,6 +39,7 @@ struct nexus {
 	uint32_t nitl;
 	struct itl *itl;     /* sorted by lun */
 	struct cds_list_head link; /* reactor->nexuses */
+	struct copy_results *copies; /* core/extended_copy.h; NULL until one was made */
 	struct nexus_abort *aborting; /* core/tmf.h; NULL normally */
 };
 

@@ -29,6 +29,8 @@ static size_t build_fixed(uint8_t *buf, sense_t s, const struct sense_detail *d)
 		put_be32(buf + 3, d->info);
 	}
 	buf[7] = 10;
+	if (d && d->has_command_info && d->command_info <= UINT32_MAX)
+		put_be32(buf + 8, d->command_info);
 	buf[12] = SENSE_ASC(s);
 	buf[13] = SENSE_ASCQ(s);
 	field_pointer(buf + 15, s, d);
@@ -47,6 +49,12 @@ static size_t build_descriptor(uint8_t *buf, sense_t s, const struct sense_detai
 		p[1] = 10;
 		p[2] = 0x80;
 		put_be64(p + 4, d->info);
+		p += 12;
+	}
+	if (d && d->has_command_info) { /* command specific information, table 27 */
+		p[0] = 1;
+		p[1] = 10;
+		put_be64(p + 4, d->command_info);
 		p += 12;
 	}
 	if (field_pointer(sks, s, d)) { /* sense key specific, table 28 */

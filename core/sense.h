@@ -83,6 +83,8 @@ struct sense_detail {
 	bool in_cdb;
 	bool has_info;
 	uint64_t info;
+	bool has_command_info;
+	uint64_t command_info; /* COMMAND-SPECIFIC INFORMATION */
 };
 size_t sense_build(uint8_t *buf, sense_t s, bool descriptor, const struct sense_detail *d);
 

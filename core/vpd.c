@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/extended_copy.h"
 #include "core/lu.h"
 #include "core/nexus.h"
 #include "core/provisioning.h"
@@ -164,6 +165,7 @@ static const struct page {
 	{ 0x80, unit_serial_number },
 	{ 0x83, device_identification },
 	{ 0x86, extended_inquiry },
+	{ 0x8f, copy_results_vpd },
 	{ 0xb0, block_limits },
 	{ 0xb1, block_characteristics },
 	{ 0xb2, provisioning },
