@@ -28,6 +28,8 @@ enum cdb_flags {
 	ROW_CONTROL = 1 << 6,	  /* exec runs on the control thread */
 	ROW_EXCLUSIVE = 1 << 8,	  /* locks its range (core/range_lock.h) */
 	ROW_WITHOUT_MEDIUM = 1 << 9, /* performed while the medium is ejected, too */
+	ROW_IN_WIPE = 1 << 10,	  /* performed during SANITIZE and FORMAT UNIT, too (SBC-3 4.11.2) */
+	ROW_WIPES = 1 << 11,	  /* performed after one of them has failed */
 	ROW_RANGE = 1 << 7,	  /* lba + blocks must lie within the medium (checked in the gate, SBC-4 5.x) */
 };
 
@@ -56,6 +58,7 @@ enum cdb_data {
 	DATA_ONE_BLOCK_NDOB, /* WRITE SAME (16): one block, nothing with NDOB=1 */
 	DATA_TWICE,	/* COMPARE AND WRITE: 2 × blocks */
 	DATA_BYTCHK,	/* VERIFY: by the BYTCHK field: 0 nothing, 1 blocks, 3 one block */
+	DATA_FORMAT,	/* FORMAT UNIT: with FMTDATA=1 a parameter list header, of 8 bytes with LONGLIST=1, of 4 without */
 	DATA_PARAM,	/* data-out: alloc_len bytes of parameter list */
 };
 

@@ -122,6 +122,8 @@ static uint64_t wanted_data_out(const struct scsi_cmd *cmd)
 		return 2ull * cmd->blocks * cmd->lu->block_size;
 	case DATA_BYTCHK:
 		return bytchk_blocks(cmd) * cmd->lu->block_size;
+	case DATA_FORMAT:
+		return !(cmd->cdb[1] & 0x10) ? 0 : cmd->cdb[1] & 0x20 ? 8 : 4;
 	case DATA_PARAM:
 		return cmd->alloc_len;
 	}

@@ -8,6 +8,7 @@
 #include "core/nexus.h"
 #include "core/range_lock.h"
 #include "core/target.h"
+#include "core/wipe.h"
 #include "core/wire.h"
 
 enum pass { PASS, ANSWERED, WAIT };
@@ -99,7 +100,11 @@ static enum pass gate_alua(struct scsi_cmd *cmd)
 	const struct alua_gate *gate;
 	uint16_t flags = cmd->row->flags;
 
-	if (!cmd->lu || !(flags & (ROW_MEDIUM | ROW_NOT_STANDBY | ROW_NOT_UNAVAILABLE)))
+	if (!cmd->lu)
+		return PASS;
+	if (__builtin_expect(lu_read(cmd->lu, wipe) != NULL, 0) && wipe_refuses(cmd))
+		return ANSWERED;
+	if (!(flags & (ROW_MEDIUM | ROW_NOT_STANDBY | ROW_NOT_UNAVAILABLE)))
 		return PASS;
 	gate = lu_read(cmd->lu, gate);
 	if (gate->medium == GATE_ADMIT)

@@ -60,6 +60,12 @@ void unmap(struct scsi_cmd *cmd);
 void rmw_compare_and_write(struct scsi_cmd *cmd);
 void rmw_orwrite(struct scsi_cmd *cmd);
 
+/* sanitize.c (SBC-3 5.20, 5.3); exit_failure on the control thread */
+void sanitize_overwrite(struct scsi_cmd *cmd);
+void sanitize_block_erase(struct scsi_cmd *cmd);
+void sanitize_exit_failure(struct scsi_cmd *cmd);
+void format_unit(struct scsi_cmd *cmd);
+
 /* extended_copy.c, copy_results.c (SPC-4 6.4, 6.18 … 6.20) */
 void extended_copy(struct scsi_cmd *cmd);
 void copy_results_status(struct scsi_cmd *cmd);

@@ -9,6 +9,7 @@
 #include "core/gate.h"
 #include "core/nexus.h"
 #include "core/range_lock.h"
+#include "core/wipe.h"
 
 /* ---- life ------------------------------------------------------------------------------------- */
 
@@ -49,6 +50,7 @@ void lu_free(struct lu *lu)
 {
 	if (!lu)
 		return;
+	wipe_free(lu->wipe);
 	free(lu->shard);
 	free(lu);
 }
@@ -127,6 +129,13 @@ void lu_task_ended(struct scsi_cmd *cmd)
 			s->errors++;
 		admitted_del(s, cmd);
 	}
+}
+
+void lu_park(struct scsi_cmd *cmd, struct cds_list_head *list)
+{
+	leave_admitted(lu_shard_of(cmd->lu, cmd->reactor), cmd);
+	cmd->state = CMD_HELD;
+	cds_list_add_tail(&cmd->state_link, list);
 }
 
 /* ---- held commands ------------------------------------------------------------------------------ */

@@ -98,6 +98,7 @@ struct lu {
 	uint8_t lb_per_pb_exp;	 /* logical blocks per physical block exponent */
 	bool read_only, thin, rotational, removable;
 	bool cdrom;		 /* peripheral device type 05h (core/cdrom.h) */
+	bool wipes; /* SANITIZE and FORMAT UNIT are served: no other node would have to go on with them */
 	uint32_t max_transfer_bytes; /* B0 */
 	uint8_t thin_threshold;	 /* core/thin.h: percent of the capacity that should stay available; 0 = none */
 	struct {
@@ -111,6 +112,7 @@ struct lu {
 	const struct alua_gate *gate;	/* never NULL */
 	const struct resv_view *resv;	/* NULL = nothing reserved or registered */
 	const struct mode_state *mode;	/* never NULL */
+	struct wipe *wipe;		/* core/wipe.h; NULL normally */
 	void *control_data;		/* the daemon's */
 	struct cds_list_head range_locks; /* control thread: core/range_lock.c */
 	struct lu_shard *shard;		/* [core->nreactors] */
@@ -166,6 +168,8 @@ void lu_hold_retry(struct scsi_cmd *cmd, uint64_t retry_ns);
 /* An admitted command that will not touch the medium under this admission: drains wait for it no more. It is CMD_RECEIVED again, or
  * CMD_FORWARDED when nobody knows what became of it. */
 void lu_unadmit(struct scsi_cmd *cmd, enum cmd_state to);
+void lu_park(struct scsi_cmd *cmd, struct cds_list_head *list); /* no longer admitted; waits in list (CMD_HELD), where an
+								   abort finds it */
 void lu_task_ended(struct scsi_cmd *cmd); /* leaves all lists; drains that waited for it report */
 
 /* Publishes v under one of the pointers of the LU (control thread); returns the old value, to be freed when the

@@ -27,7 +27,9 @@ static bool is_for_cdrom(const struct cdb_row *row)
 
 static bool serves(const struct scsi_cmd *cmd, const struct cdb_row *row)
 {
-	if (row->exec == unmap && !cmd->lu->thin)
+	if ((row->exec == unmap || row->exec == sanitize_block_erase) && !cmd->lu->thin)
+		return false;
+	if ((row->flags & ROW_WIPES) && !cmd->lu->wipes)
 		return false;
 	if (is_for_cdrom(row) && !cmd->lu->cdrom)
 		return false;

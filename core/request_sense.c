@@ -1,16 +1,21 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* REQUEST SENSE (SPC-4 6.39): autosense has told everything else, so what is left is a pending
- * unit attention. */
+/* REQUEST SENSE (SPC-4 6.39): autosense has told everything else, so what is left is an operation
+ * under way or a pending unit attention. */
 #include "core/cmd.h"
 #include "core/handlers.h"
 #include "core/nexus.h"
+#include "core/wipe.h"
 
-static sense_t pending(struct scsi_cmd *cmd)
+static sense_t pending(struct scsi_cmd *cmd, struct sense_detail *d)
 {
 	uint16_t ua;
+	sense_t s;
 
 	if (!cmd->itl)
 		return SENSE_LU_NOT_SUPPORTED;
+	s = wipe_sense(cmd->lu, d);
+	if (s != SENSE_NONE)
+		return s;
 	ua = ua_queue_pop(&cmd->itl->ua);
 	return ua ? SENSE(KEY_UNIT_ATTENTION, 0, 0) | ua : SENSE_NONE;
 }
@@ -19,8 +24,10 @@ void request_sense(struct scsi_cmd *cmd)
 {
 	uint8_t data[SENSE_MAX];
 	bool descriptor = cmd->cdb[1] & 0x01;
+	struct sense_detail d = { .field = -1, .bit = -1 };
+	sense_t s = pending(cmd, &d);
 	size_t len;
 
-	len = sense_build(data, pending(cmd), descriptor, NULL);
+	len = sense_build(data, s, descriptor, &d);
 	cmd_reply(cmd, data, len);
 }

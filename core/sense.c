@@ -8,10 +8,17 @@
 
 /* ---- sense data (SPC-4 4.5) ------------------------------------------------------------------ */
 
-/* Field pointer of the SENSE KEY SPECIFIC field (SPC-4 4.5.2.4.2): only for ILLEGAL REQUEST. */
-static bool field_pointer(uint8_t sks[3], sense_t s, const struct sense_detail *d)
+/* SENSE KEY SPECIFIC (SPC-4 4.5.2.4): a field pointer with ILLEGAL REQUEST, progress with NO SENSE and NOT READY. False: nothing. */
+static bool key_specific(uint8_t sks[3], sense_t s, const struct sense_detail *d)
 {
-	if (!d || d->field < 0 || SENSE_KEY(s) != KEY_ILLEGAL_REQUEST)
+	uint8_t key = SENSE_KEY(s);
+
+	if (d && d->has_progress && (key == KEY_NOT_READY || key == KEY_NO_SENSE)) {
+		sks[0] = 0x80; /* SKSV */
+		put_be16(sks + 1, d->progress);
+		return true;
+	}
+	if (!d || d->field < 0 || key != KEY_ILLEGAL_REQUEST)
 		return false;
 	sks[0] = 0x80 | (d->in_cdb ? 0x40 : 0); /* SKSV, C/D */
 	if (d->bit >= 0)
@@ -33,7 +40,7 @@ static size_t build_fixed(uint8_t *buf, sense_t s, const struct sense_detail *d)
 		put_be32(buf + 8, d->command_info);
 	buf[12] = SENSE_ASC(s);
 	buf[13] = SENSE_ASCQ(s);
-	field_pointer(buf + 15, s, d);
+	key_specific(buf + 15, s, d);
 	return 18;
 }
 
@@ -57,7 +64,7 @@ static size_t build_descriptor(uint8_t *buf, sense_t s, const struct sense_detai
 		put_be64(p + 4, d->command_info);
 		p += 12;
 	}
-	if (field_pointer(sks, s, d)) { /* sense key specific, table 28 */
+	if (key_specific(sks, s, d)) { /* sense key specific, table 28 */
 		p[0] = 2;
 		p[1] = 6;
 		memcpy(p + 4, sks, 3);
@@ -152,6 +159,12 @@ static const struct {
 	{ SENSE_UNEXPECTED_UNSOLICITED, "unexpected unsolicited data" },
 	{ SENSE_NOT_ENOUGH_UNSOLICITED, "not enough unsolicited data" },
 	{ SENSE_MISCOMPARE, "miscompare during verify operation" },
+	{ SENSE(KEY_NOT_READY, 0x04, 0x04), "not ready: format in progress" },
+	{ SENSE(KEY_NOT_READY, 0x04, 0x1b), "not ready: sanitize in progress" },
+	{ SENSE(KEY_MEDIUM_ERROR, 0x31, 0x01), "format command failed" },
+	{ SENSE(KEY_MEDIUM_ERROR, 0x31, 0x03), "sanitize command failed" },
+	{ SENSE(KEY_COPY_ABORTED, 0x0d, 0x01), "copy aborted: third party device failure" },
+	{ SENSE(KEY_COPY_ABORTED, 0x0d, 0x02), "copy aborted: copy target device not reachable" },
 	{ SENSE(KEY_UNIT_ATTENTION, 0x28, 0x00), "unit attention: medium may have changed" },
 	{ SENSE(KEY_UNIT_ATTENTION, 0x29, 0x00), "unit attention: power on, reset or bus device reset" },
 	{ SENSE(KEY_UNIT_ATTENTION, 0x29, 0x03), "unit attention: bus device reset function occurred" },

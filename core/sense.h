@@ -83,6 +83,8 @@ struct sense_detail {
 	bool in_cdb;
 	bool has_info;
 	uint64_t info;
+	bool has_progress; /* SENSE KEY SPECIFIC progress indication, only with NO SENSE and NOT READY */
+	uint16_t progress; /* of 65536 */
 	bool has_command_info;
 	uint64_t command_info; /* COMMAND-SPECIFIC INFORMATION */
 };

@@ -140,6 +140,8 @@ static uint16_t block_limits(const struct scsi_cmd *cmd, uint8_t *p)
 static uint16_t block_characteristics(const struct scsi_cmd *cmd, uint8_t *p)
 {
 	put_be16(p, cmd->lu->rotational ? 7200 : 0x0001); /* rpm, or non-rotating */
+	if (cmd->lu->wipes && cmd->lu->thin)
+		p[3] = 0x40; /* WABEREQ=01b: after a block erase blocks read without error */
 	return 0x3c;
 }
 

@@ -68,6 +68,7 @@ static struct lu *build_lu(struct daemon *d, const struct config_lu *c)
 	lu->rotational = c->rotational;
 	lu->removable = c->removable;
 	lu->cdrom = c->cdrom;
+	lu->wipes = d->standalone && !c->cdrom;
 	lu->max_transfer_bytes = c->max_transfer_bytes;
 	lu->disk_params = c->disk;
 	lu->blocks = probe_size(&c->disk) / lu->block_size;

@@ -79,6 +79,7 @@ static struct lu *lu_setup(struct fake_target *f, const char *name)
 	lu->blocks = FAKE_BLOCKS;
 	lu->lb_per_pb_exp = 3;
 	lu->thin = true;
+	lu->wipes = true;
 	lu->max_transfer_bytes = 16u << 20;
 	lu->id = (struct lu_identity){ .vendor = "SANDEM", .product = "VOLUME", .revision = "0001", .serial = "abc123",
 				       .naa = { 0x60, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15 }, .naa_len = 16,
