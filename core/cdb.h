@@ -47,6 +47,7 @@ enum cdb_layout {
 	LAYOUT_LBA_12,	  /* LBA 2-5, length 6-9 */
 	LAYOUT_LBA_16,	  /* LBA 2-9, length 10-13 */
 	LAYOUT_LBA_CAW,	  /* LBA 2-9, length byte 13 */
+	LAYOUT_LBA_ATOMIC, /* LBA 2-9, length 12-13 */
 	LAYOUT_LBA_32,	  /* LBA 12-19, length 28-31 */
 };
 

@@ -144,6 +144,8 @@ static const struct cdb_row rows[] = {
 	  sync_cache, { 0x91, 0x06, F8, F4, GRP, 0 } },
 	{ 0x93, NO_SA, "WRITE SAME (16)", 16, DIR_OUT, WRITES, RESV_WRITE, LAYOUT_LBA_16, DATA_ONE_BLOCK_NDOB,
 	  write_same, { 0x93, 0x09, F8, F4, GRP, 0 } },
+	{ 0x9c, NO_SA, "WRITE ATOMIC (16)", 16, DIR_OUT, WRITES | ROW_EXCLUSIVE, RESV_WRITE,
+	  LAYOUT_LBA_ATOMIC, DATA_BLOCKS, rmw_write_atomic, { 0x9c, 0x18, F8, Z2, F2, GRP, 0 } },
 	{ 0x9e, 0x10, "READ CAPACITY (16)", 16, DIR_IN, ROW_NOT_UNAVAILABLE, RESV_ALLOW, LAYOUT_ALLOC_16, DATA_NONE,
 	  capacity_16, { 0x9e, 0x10, Z4, Z4, F4, 0, 0 } },
 	{ 0x9e, 0x12, "GET LBA STATUS", 16, DIR_IN, ROW_MEDIUM, RESV_READ, LAYOUT_ALLOC_16, DATA_NONE,

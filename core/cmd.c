@@ -86,6 +86,10 @@ static void decode_layout(struct scsi_cmd *cmd)
 		cmd->lba = get_be64(c + 2);
 		cmd->blocks = c[13];
 		break;
+	case LAYOUT_LBA_ATOMIC:
+		cmd->lba = get_be64(c + 2);
+		cmd->blocks = get_be16(c + 12);
+		break;
 	case LAYOUT_LBA_32:
 		cmd->lba = get_be64(c + 12);
 		cmd->blocks = get_be32(c + 28);

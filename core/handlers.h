@@ -59,6 +59,7 @@ void unmap(struct scsi_cmd *cmd);
 /* rmw.c (SBC-3 5.2, 5.7) */
 void rmw_compare_and_write(struct scsi_cmd *cmd);
 void rmw_orwrite(struct scsi_cmd *cmd);
+void rmw_write_atomic(struct scsi_cmd *cmd);
 
 /* sanitize.c (SBC-3 5.20, 5.3); exit_failure on the control thread */
 void sanitize_overwrite(struct scsi_cmd *cmd);

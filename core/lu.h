@@ -98,6 +98,7 @@ struct lu {
 	uint8_t lb_per_pb_exp;	 /* logical blocks per physical block exponent */
 	bool read_only, thin, rotational, removable;
 	bool cdrom;		 /* peripheral device type 05h (core/cdrom.h) */
+	uint32_t atomic_max_blocks; /* WRITE ATOMIC: the medium keeps none or all of so many; 0 = it can't */
 	bool wipes; /* SANITIZE and FORMAT UNIT are served: no other node would have to go on with them */
 	uint32_t max_transfer_bytes; /* B0 */
 	uint8_t thin_threshold;	 /* core/thin.h: percent of the capacity that should stay available; 0 = none */

@@ -29,6 +29,8 @@ static bool serves(const struct scsi_cmd *cmd, const struct cdb_row *row)
 {
 	if ((row->exec == unmap || row->exec == sanitize_block_erase) && !cmd->lu->thin)
 		return false;
+	if (row->exec == rmw_write_atomic && !cmd->lu->atomic_max_blocks)
+		return false;
 	if ((row->flags & ROW_WIPES) && !cmd->lu->wipes)
 		return false;
 	if (is_for_cdrom(row) && !cmd->lu->cdrom)

@@ -134,6 +134,11 @@ static uint16_t block_limits(const struct scsi_cmd *cmd, uint8_t *p)
 		put_be32(p + 28, 1u << 31); /* UGAVALID, alignment 0 */
 	}
 	put_be64(p + 32, WRITE_SAME_MAX_BLOCKS);
+	if (lu->atomic_max_blocks) {
+		put_be32(p + 40, lu->atomic_max_blocks);
+		put_be32(p + 44, 1u << lu->lb_per_pb_exp); /* ATOMIC ALIGNMENT */
+		put_be32(p + 48, 1u << lu->lb_per_pb_exp); /* ATOMIC TRANSFER LENGTH GRANULARITY */
+	}
 	return 0x3c;
 }
 

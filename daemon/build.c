@@ -69,6 +69,9 @@ static struct lu *build_lu(struct daemon *d, const struct config_lu *c)
 	lu->removable = c->removable;
 	lu->cdrom = c->cdrom;
 	lu->wipes = d->standalone && !c->cdrom;
+	/* A medium that keeps nothing keeps nothing of half a write; of others nobody has promised it. */
+	if (strcmp(c->disk.handler, "null") == 0)
+		lu->atomic_max_blocks = c->max_transfer_bytes / c->disk.block_size;
 	lu->max_transfer_bytes = c->max_transfer_bytes;
 	lu->disk_params = c->disk;
 	lu->blocks = probe_size(&c->disk) / lu->block_size;

@@ -105,6 +105,54 @@ static void or_write(void **state)
 	assert_int_equal(f->disk.fua_writes, 1);
 }
 
+static void atomic(struct fake_target *f, uint64_t lba, uint16_t blocks, const void *data, uint32_t len)
+{
+	uint8_t cdb[16] = { 0x9c, [12] = blocks >> 8, [13] = blocks };
+
+	put_be64(cdb + 2, lba);
+	fake_run(f, cdb, 16, data, len);
+}
+
+static void write_atomic(void **state)
+{
+	struct fake_target *f = *state;
+	uint8_t data[16 * 512], b0[6] = { 0x12, 1, 0xb0, 0, 255 };
+
+	memset(data, 0x5a, sizeof(data));
+	atomic(f, 0, 8, data, 8 * 512);
+	assert_sense(f, SENSE(5, 0x20, 0)); /* the medium does not promise it */
+	fake_run(f, b0, 6, NULL, 255);
+	assert_int_equal(get_be32(f->cmd.buf + 44), 0);
+	f->lu->atomic_max_blocks = 16;
+	fake_run(f, b0, 6, NULL, 255);
+	assert_int_equal(get_be32(f->cmd.buf + 44), 16);
+	assert_int_equal(get_be32(f->cmd.buf + 48), 8);
+	assert_int_equal(get_be32(f->cmd.buf + 52), 8);
+	atomic(f, 8, 16, data, 16 * 512);
+	assert_good(f);
+	assert_memory_equal(f->disk.data + 8 * 512, data, 16 * 512);
+	assert_int_equal(f->disk.data[8 * 512 - 1] | f->disk.data[24 * 512], 0);
+	assert_int_equal(f->disk.ops[DISK_WRITE], 1);
+	atomic(f, 16, 24, data, sizeof(data));
+	fake_assert_bad_field(f, 12); /* too long */
+	atomic(f, 16, 7, data, 7 * 512);
+	fake_assert_bad_field(f, 12); /* granularity */
+	atomic(f, 15, 8, data, 8 * 512);
+	fake_assert_bad_field(f, 2); /* alignment */
+	atomic(f, 16, 16, data, 8 * 512);
+	assert_sense(f, SENSE(5, 0x0e, 0x03)); /* half of it did not come */
+	atomic(f, FAKE_BLOCKS - 8, 16, data, sizeof(data));
+	assert_sense(f, SENSE(5, 0x21, 0));
+	atomic(f, 0, 0, NULL, 0);
+	assert_good(f);
+	assert_int_equal(f->disk.ops[DISK_WRITE], 1);
+	f->disk.fail_op = DISK_WRITE;
+	f->disk.fail_errno = -EIO;
+	atomic(f, 0, 8, data, 8 * 512);
+	assert_sense(f, SENSE(3, 0x0c, 0));
+	assert_true(cds_list_empty(&f->lu->range_locks) && cds_list_empty(&f->lu->shard[0].locks));
+}
+
 static void errors_unlock(void **state)
 {
 	struct fake_target *f = *state;
@@ -359,7 +407,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_setup_teardown(name, fake_setup, fake_teardown)
 #define C(name) cmocka_unit_test_setup_teardown(name, crowd_setup, crowd_teardown)
-		T(writes_only_when_all_compares), T(wrong_lengths), T(or_write), T(errors_unlock),
+		T(writes_only_when_all_compares), T(wrong_lengths), T(or_write), T(write_atomic), T(errors_unlock),
 		C(a_write_waits), C(older_commands_end_first), C(only_one_wins), C(reservations_are_checked_again),
 		C(unmap_waits), C(aborted_before_its_turn),
 	};
