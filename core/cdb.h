@@ -40,6 +40,7 @@ enum cdb_layout {
 	LAYOUT_ALLOC_INQ, /* bytes 3-4 */
 	LAYOUT_ALLOC_10,  /* bytes 7-8 */
 	LAYOUT_ALLOC_PR_OUT, /* bytes 5-8 */
+	LAYOUT_ALLOC_24,  /* bytes 6-8 */
 	LAYOUT_ALLOC_12,  /* bytes 6-9 */
 	LAYOUT_ALLOC_16,  /* bytes 10-13 */
 	LAYOUT_LBA_6,	  /* 21-bit LBA, length byte 4, 0 = 256 blocks */

@@ -60,6 +60,9 @@ static void decode_layout(struct scsi_cmd *cmd)
 	case LAYOUT_ALLOC_PR_OUT:
 		cmd->alloc_len = get_be32(c + 5);
 		break;
+	case LAYOUT_ALLOC_24:
+		cmd->alloc_len = get_be24(c + 6);
+		break;
 	case LAYOUT_ALLOC_12:
 		cmd->alloc_len = get_be32(c + 6);
 		break;

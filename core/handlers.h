@@ -14,6 +14,7 @@ void test_unit_ready(struct scsi_cmd *cmd);
 void start_stop_unit(struct scsi_cmd *cmd);
 void prevent_allow(struct scsi_cmd *cmd);
 void send_diagnostic(struct scsi_cmd *cmd);
+void receive_diagnostic(struct scsi_cmd *cmd);
 
 /* inquiry.c (SPC-4 6.6), report_luns.c (6.33), request_sense.c (6.39) */
 void inquiry(struct scsi_cmd *cmd);
@@ -60,6 +61,11 @@ void unmap(struct scsi_cmd *cmd);
 void rmw_compare_and_write(struct scsi_cmd *cmd);
 void rmw_orwrite(struct scsi_cmd *cmd);
 void rmw_write_atomic(struct scsi_cmd *cmd);
+
+/* echo.c (SPC-4 6.21, 6.49), timestamp.c (6.38) */
+void echo_read_buffer(struct scsi_cmd *cmd);
+void echo_write_buffer(struct scsi_cmd *cmd);
+void timestamp_report(struct scsi_cmd *cmd);
 
 /* sanitize.c (SBC-3 5.20, 5.3); exit_failure on the control thread */
 void sanitize_overwrite(struct scsi_cmd *cmd);

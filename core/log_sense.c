@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "core/handlers.h"
+#include "core/log_pages.h"
 #include "core/lu.h"
 #include "core/thin.h"
 #include "core/wire.h"
@@ -27,7 +28,14 @@ static const struct page {
 	bool list;					  /* of pages, not of parameters (7.3.16) */
 } pages[] = {
 	{ 0x00, supported, NULL, true },
+	{ 0x02, log_pages_write_errors, NULL, false },
+	{ 0x03, log_pages_read_errors, NULL, false },
 	{ 0x0c, thin_log_parameters, is_thin, false },
+	{ 0x0d, log_pages_temperature, NULL, false },
+	{ 0x10, log_pages_self_tests, NULL, false },
+	{ 0x15, log_pages_background_scan, NULL, false },
+	{ 0x19, log_pages_statistics, NULL, false },
+	{ 0x2f, log_pages_exceptions, NULL, false },
 };
 #define NPAGES (sizeof(pages) / sizeof(pages[0]))
 

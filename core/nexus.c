@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "core/core.h"
+#include "core/echo.h"
 #include "core/extended_copy.h"
 #include "core/lu.h"
 #include "core/reactor.h"
@@ -19,6 +20,7 @@ int nexus_attach(struct nexus *n, struct reactor *r)
 	n->reactor = r;
 	n->aborting = NULL;
 	n->copies = NULL;
+	n->echo = NULL;
 	n->nitl = nluns;
 	n->itl = calloc(nluns ? nluns : 1, sizeof(*n->itl));
 	if (!n->itl)
@@ -41,6 +43,7 @@ void nexus_detach(struct nexus *n)
 	if (core->nexus_lost.fn)
 		core->nexus_lost.fn(core->nexus_lost.arg, &n->id);
 	copy_results_free(n);
+	echo_free(n);
 	free(n->itl);
 	n->itl = NULL;
 	n->nitl = 0;

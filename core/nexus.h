@@ -19,6 +19,7 @@ struct target;
 struct scsi_cmd;
 struct nexus_abort;
 struct copy_results;
+struct echo;
 
 struct itl {
 	struct lu *lu;
@@ -40,6 +41,7 @@ struct nexus {
 	struct itl *itl;     /* sorted by lun */
 	struct cds_list_head link; /* reactor->nexuses */
 	struct copy_results *copies; /* core/extended_copy.h; NULL until one was made */
+	struct echo *echo; /* core/echo.c; NULL until WRITE BUFFER */
 	struct nexus_abort *aborting; /* core/tmf.h; NULL normally */
 };
 

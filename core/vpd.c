@@ -17,7 +17,8 @@
 #include "core/thin.h"
 #include "core/wire.h"
 
-#define PAYLOAD_MAX 1024
+#define PAYLOAD_MAX 8192
+#define PORT_MAX 272 /* one descriptor of page 88 with the longest name */
 
 /* ---- 80h, 83h: who this is ------------------------------------------------------------------- */
 
@@ -84,19 +85,24 @@ static uint8_t *put_name(uint8_t *p, enum association of, const char *name)
 	return p + padded;
 }
 
+static void port_name(char *name, size_t size, const struct target *t, const struct target_port *port)
+{
+	snprintf(name, size, "%s,t,0x%04x", t->name, port->tpgt);
+}
+
 static uint16_t device_identification(const struct scsi_cmd *cmd, uint8_t *payload)
 {
 	const struct target *t = cmd->nexus->target;
 	const struct target_port *port = target_local_port(t);
-	char port_name[sizeof(t->name) + 16];
+	char name[sizeof(t->name) + 16];
 	uint8_t *p = payload;
 
-	snprintf(port_name, sizeof(port_name), "%s,t,0x%04x", t->name, port->tpgt);
+	port_name(name, sizeof(name), t, port);
 	p = put_naa(p, &cmd->lu->id);
 	p = put_t10(p, &cmd->lu->id);
 	p = put_u16(p, RELATIVE_PORT, port->rtpi);
 	p = put_u16(p, PORT_GROUP, port->tpgt);
-	p = put_name(p, OF_PORT, port_name);
+	p = put_name(p, OF_PORT, name);
 	p = put_name(p, OF_DEVICE, t->name);
 	return p - payload;
 }
@@ -111,6 +117,40 @@ static uint16_t extended_inquiry(const struct scsi_cmd *cmd, uint8_t *p)
 	p[3] = 0x01;	  /* LUICLR: I_T nexuses clear unit attentions each for itself */
 	p[9] = SENSE_MAX; /* MAXIMUM SUPPORTED SENSE DATA LENGTH */
 	return 0x3c;
+}
+
+/* ---- 87h, 88h: mode pages are the same for all; the ports of all nodes -------------------------- */
+
+static uint16_t mode_page_policy(const struct scsi_cmd *cmd, uint8_t *p)
+{
+	(void)cmd;
+	p[0] = 0x3f; /* all pages, all subpages: shared (SPC-4 7.8.9) */
+	p[1] = 0xff;
+	return 4;
+}
+
+/* A SCSI port designation descriptor (7.8.14): no initiator port, the target port's name. */
+static uint8_t *put_port(uint8_t *p, const struct target *t, const struct target_port *port)
+{
+	char name[sizeof(t->name) + 16];
+	uint8_t *end;
+
+	port_name(name, sizeof(name), t, port);
+	memset(p, 0, 12);
+	put_be16(p + 2, port->rtpi);
+	end = put_name(p + 12, OF_PORT, name);
+	put_be16(p + 10, end - (p + 12));
+	return end;
+}
+
+static uint16_t scsi_ports(const struct scsi_cmd *cmd, uint8_t *payload)
+{
+	const struct target *t = cmd->nexus->target;
+	uint8_t *p = payload;
+
+	for (uint16_t i = 0; i < t->nports && p + PORT_MAX <= payload + PAYLOAD_MAX; i++)
+		p = put_port(p, t, &t->port[i]);
+	return p - payload;
 }
 
 /* ---- B0h … B2h: limits, characteristics, provisioning (SBC-3 6.6.3 … 6.6.5) ------------------ */
@@ -172,6 +212,8 @@ static const struct page {
 	{ 0x80, unit_serial_number },
 	{ 0x83, device_identification },
 	{ 0x86, extended_inquiry },
+	{ 0x87, mode_page_policy },
+	{ 0x88, scsi_ports },
 	{ 0x8f, copy_results_vpd },
 	{ 0xb0, block_limits },
 	{ 0xb1, block_characteristics },

@@ -56,10 +56,11 @@ static int make_lu(const struct option_lun *o, size_t i, struct config_lu *l, st
 	l->disk.create = !o->null && !block && o->size;
 	l->disk.direct = o->direct || block;
 	l->disk.read_only = l->read_only = o->ro || o->cdrom;
-	l->disk.block_size = o->cdrom ? CDROM_BLOCK : BLOCK_SIZE_DEFAULT;
+	l->disk.block_size = o->cdrom ? CDROM_BLOCK : o->block_size ? o->block_size : BLOCK_SIZE_DEFAULT;
 	if (o->fault && !(l->disk.fault = strdup(o->fault)))
 		return config_no_memory(err);
-	l->lb_per_pb_exp = o->cdrom ? 0 : PHYSICAL_BLOCK_EXP_DEFAULT;
+	if (l->disk.block_size == BLOCK_SIZE_DEFAULT)
+		l->lb_per_pb_exp = PHYSICAL_BLOCK_EXP_DEFAULT;
 	l->thin = o->thin;
 	l->removable = o->removable || o->cdrom;
 	l->cdrom = o->cdrom;
@@ -147,9 +148,7 @@ static int make(const struct options *o, struct config *c, struct config_error *
 	c->group->preferred = -1;
 	for (unsigned i = 0; i < c->nreactors; i++)
 		c->reactor_cpu[i] = -1;
-#define X(name, def, min, max) c->iscsi.name = (def);
-	ISCSI_SETTINGS(X)
-#undef X
+	c->iscsi = o->iscsi;
 	rc = make_node(o, c->node, err);
 	for (size_t i = 0; i < o->nluns && rc == 0; i++)
 		rc = make_lu(&o->lun[i], i, &c->lu[i], err);

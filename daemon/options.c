@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <stddef.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,12 +31,13 @@ static const char usage[] =
 	"\n"
 	"A first try, without file and cluster:\n"
 	"      --standalone       one node, target " STANDALONE_TARGET "\n"
-	"      --lun PATH[,size=10G][,null][,direct][,ro][,removable][,cdrom]\n"
-	"            [,thin][,thin_threshold=PERCENT][,fault=RULE]\n"
+	"      --lun PATH[,size=10G][,null][,direct][,ro][,removable][,cdrom][,thin]\n"
+	"            [,block=4096][,thin_threshold=PERCENT][,fault=RULE]\n"
 	"                         the next LUN: 0, 1, ...; a missing file is created, sparse\n"
 	"      --portal ADDR:PORT listen there (" STANDALONE_PORTAL ")\n"
 	"      --initiator PATTERN  who may log in, e.g. 'iqn.1993-08.org.debian:*' (everybody)\n"
 	"      --insecure-open    a portal that is not loopback may be open to everybody\n"
+	"      --iscsi NAME=VALUE a setting of iscsi: in sandem.yaml, as a number: bytes or milliseconds\n"
 	"      --reactors N       threads that serve I/O (1)\n"
 	"      Its directories are " STANDALONE_STATE_DIR_DEFAULT " and " STANDALONE_RUN_DIR_DEFAULT ".\n";
 
@@ -81,7 +83,7 @@ int options_log_level(const char *text, enum log_level *level)
 }
 
 enum { OPT_NODE = 256, OPT_CHECK, OPT_STATE_DIR, OPT_RUN_DIR, OPT_LOG_LEVEL, OPT_HELP, OPT_VERSION,
-       OPT_STANDALONE, OPT_LUN, OPT_PORTAL, OPT_INITIATOR, OPT_INSECURE_OPEN, OPT_REACTORS };
+       OPT_STANDALONE, OPT_LUN, OPT_PORTAL, OPT_INITIATOR, OPT_INSECURE_OPEN, OPT_REACTORS, OPT_ISCSI };
 
 static const struct option long_options[] = {
 	{ "config", required_argument, NULL, 'c' },
@@ -98,6 +100,7 @@ static const struct option long_options[] = {
 	{ "initiator", required_argument, NULL, OPT_INITIATOR },
 	{ "insecure-open", no_argument, NULL, OPT_INSECURE_OPEN },
 	{ "reactors", required_argument, NULL, OPT_REACTORS },
+	{ "iscsi", required_argument, NULL, OPT_ISCSI },
 	{ NULL, 0, NULL, 0 },
 };
 
@@ -132,6 +135,15 @@ static int lun_word(struct parse *p, struct option_lun *l, const char *word)
 				      "suffix K, M, G, T, P, e.g. size=10G", l->path, word + 5);
 		return 0;
 	}
+	if (!strncmp(word, "block=", 6)) {
+		uint64_t size;
+
+		if (value_uint(word + 6, 4096, &size) < 0 || (size != 512 && size != 4096))
+			return bad(p, "--lun %s: \"%s\" is not a block size; use block=512 or block=4096", l->path,
+				   word + 6);
+		l->block_size = size;
+		return 0;
+	}
 	if (!strncmp(word, "thin_threshold=", 15)) {
 		uint64_t percent;
 
@@ -156,7 +168,8 @@ static int lun_word(struct parse *p, struct option_lun *l, const char *word)
 			return 0;
 		}
 	}
-	return bad(p, "--lun %s: \"%s\" is not known; use size=N, null, direct, ro, removable, cdrom, thin, thin_threshold=N, fault=RULE", l->path, word);
+	return bad(p, "--lun %s: \"%s\" is not known; use size=N, null, direct, ro, removable, cdrom, thin,"
+		      " block=N, thin_threshold=N, fault=RULE", l->path, word);
 }
 
 static int take_lun(struct parse *p, const char *spec)
@@ -206,6 +219,46 @@ static int take_reactors(struct parse *p, const char *text)
 	return 0;
 }
 
+static const struct {
+	const char *name;
+	uint32_t def, min, max;
+	size_t at;
+} iscsi_setting[] = {
+#define X(name, def, min, max) { #name, def, min, max, offsetof(struct iscsi_settings, name) },
+	ISCSI_SETTINGS(X)
+#undef X
+};
+#define NISCSI_SETTINGS (sizeof(iscsi_setting) / sizeof(iscsi_setting[0]))
+
+static uint32_t *iscsi_value(struct options *o, size_t i)
+{
+	return (uint32_t *)((char *)&o->iscsi + iscsi_setting[i].at);
+}
+
+static void default_iscsi(struct options *o)
+{
+	for (size_t i = 0; i < NISCSI_SETTINGS; i++)
+		*iscsi_value(o, i) = iscsi_setting[i].def;
+}
+
+static int take_iscsi(struct parse *p, const char *text)
+{
+	size_t len = strcspn(text, "=");
+	uint64_t v;
+
+	for (size_t i = 0; i < NISCSI_SETTINGS; i++) {
+		if (strlen(iscsi_setting[i].name) != len || strncmp(text, iscsi_setting[i].name, len))
+			continue;
+		if (!text[len] || value_uint(text + len + 1, iscsi_setting[i].max, &v) < 0 ||
+		    v < iscsi_setting[i].min)
+			return bad(p, "--iscsi %s: use %s=N with N from %u to %u", text, iscsi_setting[i].name,
+				   iscsi_setting[i].min, iscsi_setting[i].max);
+		*iscsi_value(p->o, i) = v;
+		return 0;
+	}
+	return bad(p, "--iscsi %s: there is no such setting; docs/sandem.yaml.md lists those of iscsi:", text);
+}
+
 static int take_portal(struct parse *p, const char *text)
 {
 	struct portal portal;
@@ -232,6 +285,7 @@ static int take(struct parse *p, int c)
 	case OPT_LUN: return take_lun(p, optarg);
 	case OPT_PORTAL: return take_portal(p, optarg);
 	case OPT_INITIATOR: return take_initiator(p, optarg);
+	case OPT_ISCSI: return take_iscsi(p, optarg);
 	case OPT_REACTORS: return take_reactors(p, optarg);
 	case OPT_LOG_LEVEL:
 		if (options_log_level(optarg, &o->log_level) < 0)
@@ -285,6 +339,7 @@ enum options_result options_parse(struct options *o, int argc, char **argv, char
 	int c;
 
 	memset(o, 0, sizeof(*o));
+	default_iscsi(o);
 	err[0] = 0;
 	opterr = 0;
 	optind = 0;

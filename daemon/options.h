@@ -8,11 +8,14 @@
 #include <stdint.h>
 
 #include "core/log.h"
+#include "drivers/iscsi/defaults.h"
 
-struct option_lun { /* --lun PATH[,size=10G][,null][,direct][,ro][,removable][,cdrom][,thin][,thin_threshold=10][,fault=RULE] */
+/* --lun PATH[,size=10G][,null][,direct][,ro][,removable][,cdrom][,thin][,block=4096][,thin_threshold=10][,fault=RULE] */
+struct option_lun {
 	char *path;
 	uint64_t size; /* bytes; 0 = as found */
 	bool null, direct, ro, thin, removable, cdrom;
+	uint32_t block_size; /* bytes; 0 = the default */
 	uint8_t thin_threshold; /* percent; implies thin */
 	const char *fault; /* drivers/disk/fault.h; within path's allocation */
 };
@@ -29,6 +32,7 @@ struct options {
 	/* --standalone only */
 	const char *portal;    /* ADDR:PORT */
 	unsigned reactors;
+	struct iscsi_settings iscsi; /* --iscsi NAME=VALUE; defaults otherwise */
 	size_t nluns;
 	struct option_lun *lun;
 	size_t ninitiators;

@@ -81,6 +81,7 @@ static void usage_covers_the_layout(void **state)
 		{ LAYOUT_ALLOC_6, 4, 4 },   { LAYOUT_ALLOC_INQ, 3, 4 }, { LAYOUT_ALLOC_10, 7, 8 },
 		{ LAYOUT_ALLOC_PR_OUT, 5, 8 }, { LAYOUT_ALLOC_12, 6, 9 }, { LAYOUT_ALLOC_16, 10, 13 },
 		{ LAYOUT_LBA_6, 2, 4 },	    { LAYOUT_LBA_10, 2, 5 },	{ LAYOUT_LBA_10, 7, 8 },
+		{ LAYOUT_ALLOC_24, 6, 8 }, { LAYOUT_LBA_ATOMIC, 2, 9 }, { LAYOUT_LBA_ATOMIC, 12, 13 },
 		{ LAYOUT_LBA_12, 2, 9 },    { LAYOUT_LBA_16, 2, 13 },
 	};
 	size_t n;
@@ -239,7 +240,11 @@ static void reservations(void **state)
 		{ { 0x2e }, 10, C, C },		{ { 0x41 }, 10, C, C },		 { { 0x93, 1 }, 16, C, C },
 		{ { 0x42 }, 10, C, C },		{ { 0x35 }, 10, C, C },		 { { 0x91 }, 16, C, C },
 		{ { 0x1d, 4 }, 6, C, C },	{ { 0x15 }, 6, C, C },		 { { 0x55 }, 10, C, C },
-		{ { 0xa4, 0x0a }, 12, C, C },
+		{ { 0xa4, 0x0a }, 12, C, C },	{ { 0x83 }, 16, C, C },		 { { 0x84 }, 16, C, C },
+		{ { 0x84, 3 }, 16, C, C },	{ { 0x48, 1 }, 10, C, C },	 { { 0x48, 2 }, 10, C, C },
+		{ { 0x48, 0x1f }, 10, C, C },	{ { 0x04 }, 6, C, C },		 { { 0x9c }, 16, C, C },
+		{ { 0x3b, 0x0a }, 10, C, C },	{ { 0x3c, 0x0b }, 10, C, C },	 { { 0x1c, 1 }, 6, C, C },
+		{ { 0xa3, 0x0f }, 12, A, A },
 	};
 
 	f->lu->resv = &view;

@@ -90,7 +90,7 @@ static void every_supported_page(void **state)
 	assert_good(f);
 	n = f->cmd.buf[3];
 	memcpy(pages, f->cmd.buf + 4, n);
-	assert_memory_equal(pages, "\x00\x80\x83\x86\x8f\xb0\xb1\xb2", 8);
+	assert_memory_equal(pages, "\x00\x80\x83\x86\x87\x88\x8f\xb0\xb1\xb2", 10);
 	for (unsigned i = 0; i < n; i++) {
 		if (i)
 			assert_true(pages[i] > pages[i - 1]); /* ascending, SPC-4 7.8.13 */

@@ -327,13 +327,14 @@ static void log_page(void **state)
 
 static void log_page_lists(void **state)
 {
-	static const uint8_t both[] = { 0x00, 0x0c }, subpages[] = { 0, 0, 0, 0xff, 0x0c, 0 };
+	static const uint8_t all[] = { 0x00, 0x02, 0x03, 0x0c, 0x0d, 0x10, 0x15, 0x19, 0x2f };
+	static const uint8_t subpages[] = { 0, 0, 0, 0xff, 2, 0, 3, 0, 0x0c, 0, 0x0d, 0, 0x10, 0, 0x15, 0, 0x19, 0, 0x2f, 0 };
 	struct fake_target *f = *state;
 
 	log_sense(f, 0x40, 0, 0);
 	assert_good(f);
-	assert_int_equal(get_be16(f->cmd.buf + 2), sizeof(both));
-	assert_memory_equal(f->cmd.buf + 4, both, sizeof(both));
+	assert_int_equal(get_be16(f->cmd.buf + 2), sizeof(all));
+	assert_memory_equal(f->cmd.buf + 4, all, sizeof(all));
 	log_sense(f, 0x40, 0xff, 0);
 	assert_good(f);
 	assert_int_equal(f->cmd.buf[0], 0xc0);
@@ -348,7 +349,8 @@ static void log_page_lists(void **state)
 	log_sense(f, 0x4c, 0, 0);
 	fake_assert_bad_field(f, 2);
 	log_sense(f, 0x40, 0, 0);
-	assert_int_equal(get_be16(f->cmd.buf + 2), 1);
+	assert_int_equal(get_be16(f->cmd.buf + 2), sizeof(all) - 1);
+	assert_null(memchr(f->cmd.buf + 4, 0x0c, sizeof(all) - 1));
 }
 
 int main(void)
