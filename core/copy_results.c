@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What is told of third-party copies: RECEIVE COPY … (LID1) (SPC-4 6.18 … 6.20), VPD page 8F (7.8.17). */
+/* What is told of third-party copies: RECEIVE COPY … (LID1) (SPC-4 6.18 … 6.20), VPD page 8F
+ * (7.8.17). */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +16,7 @@ struct copy_results { /* nexus->copies */
 	struct copy_result of[COPY_CONCURRENT_MAX];
 };
 
-/* ---- the results of one I_T nexus ----------------------------------------------------------------------- */
+/* ---- the results of one I_T nexus ------------------------------------------------------------ */
 
 const struct copy_result *copy_results_find(const struct nexus *n, uint8_t list_id)
 {
@@ -65,7 +66,7 @@ void copy_results_free(struct nexus *n)
 	n->copies = NULL;
 }
 
-/* ---- RECEIVE COPY … -------------------------------------------------------------------------------------- */
+/* ---- RECEIVE COPY … -------------------------------------------------------------------------- */
 
 /* The result that the CDB names; NULL: answered. */
 static const struct copy_result *named(struct scsi_cmd *cmd)
@@ -147,7 +148,7 @@ void copy_results_parameters(struct scsi_cmd *cmd)
 	cmd_reply(cmd, data, sizeof(data));
 }
 
-/* ---- VPD page 8F ------------------------------------------------------------------------------------------- */
+/* ---- VPD page 8F ----------------------------------------------------------------------------- */
 
 enum { SUPPORTED_COMMANDS = 0x0001, PARAMETER_DATA = 0x0004, SUPPORTED_DESCRIPTORS = 0x0008, GENERAL_COPY = 0x8001 };
 
@@ -161,7 +162,8 @@ static uint8_t *put_descriptor(uint8_t *p, uint16_t type, const void *data, size
 
 uint16_t copy_results_vpd(const struct scsi_cmd *cmd, uint8_t *payload)
 {
-	/* list length; operation code, number of service actions, service actions; padded to a multiple of four */
+	/* list length; operation code, number of service actions, service actions; padded to a
+	 * multiple of four */
 	static const uint8_t commands[] = { 8, 0x83, 1, 0x00, 0x84, 3, 0x00, 0x03, 0x04, 0, 0, 0 };
 	static const uint8_t types[] = { 2, COPY_SEGMENT_BLOCK_TO_BLOCK, COPY_TARGET_IDENTIFICATION, 0 };
 	uint8_t parameters[28] = { 0 }, general[32] = { 0 }, *p = payload;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * READ BUFFER, WRITE BUFFER (SPC-4 6.21, 6.49): the echo buffer, one per I_T nexus, so that what is read
+ * READ BUFFER, WRITE BUFFER (SPC-4 6.21, 6.49): the echo buffer, one per I_T nexus, so that what is
+ * read
  * is what the same initiator port has written (EBOS=1).
  */
 #include "core/echo.h"

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * EXTENDED COPY (LID1) (SPC-4 6.4). Each chunk is a READ (16) and a WRITE (16) of the same I_T nexus that go through the gates of
- * their logical unit, so reservations, asymmetric access and range locks hold for every single one (P2, P5). After each chunk the
+ * EXTENDED COPY (LID1) (SPC-4 6.4). Each chunk is a READ (16) and a WRITE (16) of the same I_T
+ * nexus that go through the gates of
+ * their logical unit, so reservations, asymmetric access and range locks hold for every single one
+ * (P2, P5). After each chunk the
  * reactor serves others first.
  */
 #include <errno.h>
@@ -56,7 +58,7 @@ struct copy { /* cmd->handler_data */
 	uint32_t buf_len;
 };
 
-/* ---- the end ---------------------------------------------------------------------------------------------- */
+/* ---- the end --------------------------------------------------------------------------------- */
 
 static void copy_free(struct copy *c)
 {
@@ -121,7 +123,7 @@ static void part_failed(struct copy *c)
 	}
 }
 
-/* ---- one chunk: read, then write ------------------------------------------------------------------------------ */
+/* ---- one chunk: read, then write ------------------------------------------------------------- */
 
 static void segment_step(struct copy *c);
 
@@ -165,7 +167,9 @@ static void part_start(struct copy *c, struct itl *itl, uint8_t opcode, uint64_t
 	if (part->aborted)
 		cmd_execute(part);
 	else
-		gate_again(part); /* a pending unit attention is not the copy's: it waits for the initiator's next command */
+		/* a pending unit attention is not the copy's: it waits for the initiator's next
+		 * command */
+		gate_again(part);
 }
 
 static bool part_is_good(const struct copy *c)
@@ -216,7 +220,8 @@ static void chunk_read(struct scsi_cmd *part)
 	}
 	c->buf = part->buf;
 	c->buf_len = part->buf_len;
-	c->msg.fn = write_msg; /* the struct of the READ is free only when its end has been dealt with */
+	/* the struct of the READ is free only when its end has been dealt with */
+	c->msg.fn = write_msg;
 	reactor_post(c->cmd->reactor, &c->msg);
 }
 
@@ -227,13 +232,14 @@ static uint64_t chunk_len(const struct copy *c)
 	return left < CHUNK_BYTES ? left : CHUNK_BYTES;
 }
 
-/* ---- segments ---------------------------------------------------------------------------------------------------- */
+/* ---- segments -------------------------------------------------------------------------------- */
 
 static struct itl *target_of(const struct copy *c, uint16_t index)
 {
 	const uint8_t *t = c->list.target + index * COPY_TARGET_LEN;
 	const struct nexus *n = c->cmd->nexus;
-	bool is_naa = (t[4] & 0x0f) == 1 && (t[5] & 0x3f) == 3 && t[7] <= 16; /* binary, of the logical unit, NAA */
+	/* binary, of the logical unit, NAA */
+	bool is_naa = (t[4] & 0x0f) == 1 && (t[5] & 0x3f) == 3 && t[7] <= 16;
 
 	for (uint32_t i = 0; is_naa && i < n->nitl; i++)
 		if (n->itl[i].lu->id.naa_len == t[7] && !memcmp(n->itl[i].lu->id.naa, t + 8, t[7]))
@@ -272,7 +278,8 @@ static sense_t segment_parse(struct copy *c, const uint8_t *d)
 	return SENSE_NONE;
 }
 
-/* A drain of the copy manager's unit waits for this command, so it must not wait behind a closed gate itself. */
+/* A drain of the copy manager's unit waits for this command, so it must not wait behind a closed
+ * gate itself. */
 static const struct alua_gate *closed_gate(const struct copy *c)
 {
 	const struct alua_gate *from = lu_read(c->segment.from->lu, gate), *to = lu_read(c->segment.to->lu, gate);
@@ -311,7 +318,7 @@ static void segment_step(struct copy *c)
 	}
 }
 
-/* ---- the parameter list (6.4.3) -------------------------------------------------------------------------------------- */
+/* ---- the parameter list (6.4.3) -------------------------------------------------------------- */
 
 static void bad_list(struct scsi_cmd *cmd, sense_t s, int byte)
 {
@@ -339,7 +346,8 @@ static bool check_targets(struct scsi_cmd *cmd, const struct list *l)
 	return true;
 }
 
-/* Counts the segment descriptors; -1: answered. Their length is in themselves, that of the only type known is fixed. */
+/* Counts the segment descriptors; -1: answered. Their length is in themselves, that of the only
+ * type known is fixed. */
 static int count_segments(struct scsi_cmd *cmd, const uint8_t *p, uint32_t len)
 {
 	int n = 0;
@@ -407,7 +415,7 @@ static bool list_parse(struct scsi_cmd *cmd, struct list *l)
 	return n >= 0;
 }
 
-/* ---- the command ------------------------------------------------------------------------------------------------------- */
+/* ---- the command ----------------------------------------------------------------------------- */
 
 enum list_id_usage { USAGE_HOLD = 0, USAGE_RESERVED = 1, USAGE_DISCARD = 2, USAGE_NONE = 3 };
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Third-party copy, LID1 (SPC-4 6.4, 6.18 … 6.20, 5.17): the logical unit that is addressed is the copy manager; source and destination are
+ * Third-party copy, LID1 (SPC-4 6.4, 6.18 … 6.20, 5.17): the logical unit that is addressed is the
+ * copy manager; source and destination are
  * logical units that the same I_T nexus sees, named by their NAA designator.
  *
  *   EXTENDED COPY ─▶ segments, one after the other, chunk by chunk ─▶ READ (16), WRITE (16) of its own through the gates

@@ -45,7 +45,7 @@ static struct traffic traffic_of(const struct lu *lu)
 	return t;
 }
 
-/* ---- 02h, 03h: what is corrected on the way is the medium's own affair and not known here ------ */
+/* ---- 02h, 03h: what is corrected on the way is the medium's own affair and not known here ---- */
 
 #define TOTAL_BYTES_PROCESSED 0x0005
 
@@ -65,7 +65,7 @@ size_t log_pages_read_errors(uint8_t *p, const struct lu *lu)
 	return bytes_processed(p, traffic_of(lu).read_bytes);
 }
 
-/* ---- 0Dh, 10h, 2Fh ------------------------------------------------------------------------------ */
+/* ---- 0Dh, 10h, 2Fh --------------------------------------------------------------------------- */
 
 size_t log_pages_temperature(uint8_t *p, const struct lu *lu)
 {
@@ -75,7 +75,8 @@ size_t log_pages_temperature(uint8_t *p, const struct lu *lu)
 	return 12;
 }
 
-/* Twenty places for results; all zero: no self-test but the default one exists, which leaves none. */
+/* Twenty places for results; all zero: no self-test but the default one exists, which leaves
+ * none. */
 size_t log_pages_self_tests(uint8_t *p, const struct lu *lu)
 {
 	(void)lu;
@@ -87,11 +88,12 @@ size_t log_pages_self_tests(uint8_t *p, const struct lu *lu)
 size_t log_pages_exceptions(uint8_t *p, const struct lu *lu)
 {
 	(void)lu;
-	parameter(p, 0x0000, LIST, 4)[2] = NO_TEMPERATURE; /* ASC, ASCQ 0: no exception is pending */
+	/* ASC, ASCQ 0: no exception is pending */
+	parameter(p, 0x0000, LIST, 4)[2] = NO_TEMPERATURE;
 	return 8;
 }
 
-/* ---- 15h ------------------------------------------------------------------------------------------ */
+/* ---- 15h ------------------------------------------------------------------------------------- */
 
 /* No background scan: the medium's own. Powered on is the node. */
 size_t log_pages_background_scan(uint8_t *p, const struct lu *lu)
@@ -104,7 +106,7 @@ size_t log_pages_background_scan(uint8_t *p, const struct lu *lu)
 	return 16;
 }
 
-/* ---- 19h (7.3.9): processing intervals are not measured, their fields stay zero --------------------- */
+/* ---- 19h (7.3.9): processing intervals are not measured, their fields stay zero -------------- */
 
 size_t log_pages_statistics(uint8_t *p, const struct lu *lu)
 {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Parameters of log pages (SPC-4 7.3, SBC-3 6.4) about a logical unit, for log_sense.c. Each writes its
+ * Parameters of log pages (SPC-4 7.3, SBC-3 6.4) about a logical unit, for log_sense.c. Each writes
+ * its
  * parameters to p, zeroed and of 512 bytes, and returns their length. Any thread; counters of other
  * reactors are read as they are at the moment.
  */

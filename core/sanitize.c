@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* SANITIZE (SBC-3 5.20) and FORMAT UNIT (5.3): what they ask of core/wipe.h. No cryptographic erase: nothing is encrypted. */
+/* SANITIZE (SBC-3 5.20) and FORMAT UNIT (5.3): what they ask of core/wipe.h. No cryptographic
+ * erase: nothing is encrypted. */
 #include "core/cdb.h"
 #include "core/handlers.h"
 #include "core/lu.h"
@@ -9,7 +10,8 @@
 
 #define OVERWRITE_HEADER 4
 
-/* False: answered. A unit that could move to another node in the middle does not offer these commands. */
+/* False: answered. A unit that could move to another node in the middle does not offer these
+ * commands. */
 static bool served(struct scsi_cmd *cmd)
 {
 	if (!cmd->lu->wipes)
@@ -23,7 +25,7 @@ static struct wipe_order order_of(const struct scsi_cmd *cmd, enum disk_op op)
 				    .passes = 1 };
 }
 
-/* ---- SANITIZE --------------------------------------------------------------------------------------------- */
+/* ---- SANITIZE -------------------------------------------------------------------------------- */
 
 /* The parameter list (table 73). -1, or the byte that is wrong; in the CDB when *in_cdb. */
 static int overwrite_check(const struct scsi_cmd *cmd, bool *in_cdb)
@@ -87,12 +89,13 @@ void sanitize_exit_failure(struct scsi_cmd *cmd)
 		wipe_exit_failure(cmd);
 }
 
-/* ---- FORMAT UNIT -------------------------------------------------------------------------------------------- */
+/* ---- FORMAT UNIT ----------------------------------------------------------------------------- */
 
 #define FMTDATA 0x10
 #define LONGLIST 0x20
 
-/* Parameter list header (tables 34, 35): only IMMED may be asked for; no initialization pattern, no defects, no protection. */
+/* Parameter list header (tables 34, 35): only IMMED may be asked for; no initialization pattern,
+ * no defects, no protection. */
 static int format_check(const struct scsi_cmd *cmd)
 {
 	bool is_long = cmd->cdb[1] & LONGLIST;

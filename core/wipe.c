@@ -25,7 +25,8 @@ struct wipe {
 	struct msg msg;	      /* between reactor and control thread: one at a time */
 	/* reactor */
 	struct cds_list_head waiting; /* scsi_cmd.state_link: the command, until its end */
-	struct scsi_cmd part;	      /* stands for the I/O under way in the list of what a drain waits for */
+	/* stands for the I/O under way in the list of what a drain waits for */
+	struct scsi_cmd part;
 	struct reactor_timer timer;
 	uint8_t *buf;
 	uint32_t chunk;
@@ -39,7 +40,7 @@ struct wipe {
 	struct lu_barrier_part parts[]; /* [core->nreactors] */
 };
 
-/* ---- what other commands hear ------------------------------------------------------------------------------ */
+/* ---- what other commands hear ---------------------------------------------------------------- */
 
 static sense_t running_sense(enum wipe_kind k)
 {
@@ -98,7 +99,7 @@ bool wipe_refuses(struct scsi_cmd *cmd)
 	return true;
 }
 
-/* ---- life ----------------------------------------------------------------------------------------------------- */
+/* ---- life ------------------------------------------------------------------------------------ */
 
 static void barrier_done(struct lu_barrier *b);
 
@@ -171,7 +172,7 @@ static void to_control(struct wipe *w, void (*fn)(struct msg *m))
 	core_post_control(w->lu->core, &w->msg);
 }
 
-/* ---- the end ------------------------------------------------------------------------------------------------------ */
+/* ---- the end --------------------------------------------------------------------------------- */
 
 static void gone(struct msg *m)
 {
@@ -204,7 +205,7 @@ static void wipe_failed(struct wipe *w, int err)
 	answer(w, failed_sense(w->order.kind));
 }
 
-/* ---- chunk by chunk -------------------------------------------------------------------------------------------------- */
+/* ---- chunk by chunk -------------------------------------------------------------------------- */
 
 static void step(struct wipe *w);
 
@@ -288,7 +289,7 @@ static void step(struct wipe *w)
 	}
 }
 
-/* ---- the beginning ------------------------------------------------------------------------------------------------------ */
+/* ---- the beginning --------------------------------------------------------------------------- */
 
 static void begin(struct msg *m)
 {
@@ -309,7 +310,8 @@ static void too_late(struct msg *m)
 	wipe_free(w);
 }
 
-/* After publication: every reactor refuses other commands and those admitted have ended. After the end: nobody sees w. */
+/* After publication: every reactor refuses other commands and those admitted have ended. After
+ * the end: nobody sees w. */
 static void barrier_done(struct lu_barrier *b)
 {
 	struct wipe *w = caa_container_of(b, struct wipe, barrier);
@@ -351,7 +353,7 @@ void wipe_start(struct scsi_cmd *cmd, const struct wipe_order *order)
 	to_control(w, requested);
 }
 
-/* ---- EXIT FAILURE MODE ---------------------------------------------------------------------------------------------------- */
+/* ---- EXIT FAILURE MODE ----------------------------------------------------------------------- */
 
 void wipe_exit_failure(struct scsi_cmd *cmd)
 {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Operations that change every block of a logical unit (SANITIZE, FORMAT UNIT; SBC-3 4.11, 5.3, 5.20): they outlive the command that started
+ * Operations that change every block of a logical unit (SANITIZE, FORMAT UNIT; SBC-3 4.11, 5.3,
+ * 5.20): they outlive the command that started
  * them, aborts and resets; other commands are refused meanwhile.
  *
  *   command ─▶ struct wipe ─▶ control thread: lu->wipe published, what was admitted drained
@@ -33,16 +34,20 @@ struct wipe_order {
 	uint32_t pattern_len;
 };
 
-/* Reactor; cmd is admitted. Begins the operation and ends cmd when it is time; BUSY without memory. */
+/* Reactor; cmd is admitted. Begins the operation and ends cmd when it is time; BUSY without
+ * memory. */
 void wipe_start(struct scsi_cmd *cmd, const struct wipe_order *order);
 
-/* Control thread. Leaves the state after a failure (EXIT FAILURE MODE); INVALID FIELD IN CDB when it may not be left. */
+/* Control thread. Leaves the state after a failure (EXIT FAILURE MODE); INVALID FIELD IN CDB
+ * when it may not be left. */
 void wipe_exit_failure(struct scsi_cmd *cmd);
 
-/* Reactor, for the gate, when lu->wipe is set. True: answered, the operation or its failure forbids the command. */
+/* Reactor, for the gate, when lu->wipe is set. True: answered, the operation or its failure
+ * forbids the command. */
 bool wipe_refuses(struct scsi_cmd *cmd);
 
-/* Reactor. What REQUEST SENSE tells of the operation, with its progress; SENSE_NONE when there is none. */
+/* Reactor. What REQUEST SENSE tells of the operation, with its progress; SENSE_NONE when there
+ * is none. */
 sense_t wipe_sense(const struct lu *lu, struct sense_detail *d);
 
 /* Control thread, no reactor runs any more. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * EXTENDED COPY (LID1) and RECEIVE COPY … (topology: fake_target.h; LUN 1 has a NAA of its own here, and is read-only).
+ * EXTENDED COPY (LID1) and RECEIVE COPY … (topology: fake_target.h; LUN 1 has a NAA of its own
+ * here, and is read-only).
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -92,7 +93,7 @@ static void fill(struct fake_target *f, uint64_t lba, uint32_t blocks, uint8_t s
 		f->disk.data[lba * 512 + i] = seed + i / 512 + i % 251;
 }
 
-/* ---- what is copied --------------------------------------------------------------------------------------- */
+/* ---- what is copied -------------------------------------------------------------------------- */
 
 static void copies_segments(void **state)
 {
@@ -170,7 +171,7 @@ static void only_what_the_nexus_sees(void **state)
 	assert_int_equal(f->disk.ops[DISK_READ], 0);
 }
 
-/* ---- parameter lists ---------------------------------------------------------------------------------------- */
+/* ---- parameter lists ------------------------------------------------------------------------- */
 
 static void wrong_lists(void **state)
 {
@@ -265,7 +266,7 @@ static void limits(void **state)
 	assert_sense(f, SENSE(5, 0x26, 0x08));
 }
 
-/* ---- what is told afterwards --------------------------------------------------------------------------------------- */
+/* ---- what is told afterwards ----------------------------------------------------------------- */
 
 static void failures_are_told(void **state)
 {
@@ -316,7 +317,7 @@ static void results_are_bounded(void **state)
 	assert_good(f);
 }
 
-/* ---- the gates hold for every chunk ----------------------------------------------------------------------------------- */
+/* ---- the gates hold for every chunk ---------------------------------------------------------- */
 
 static void reservations_made_meanwhile(void **state)
 {
@@ -341,7 +342,8 @@ static void reservations_made_meanwhile(void **state)
 	f->lu->resv = NULL;
 }
 
-/* A planned move: the copy ends with what initiators retry, at once, for the drain waits for it (P7). */
+/* A planned move: the copy ends with what initiators retry, at once, for the drain waits for it
+ * (P7). */
 static void gate_closes_meanwhile(void **state)
 {
 	struct fake_target *f = *state;

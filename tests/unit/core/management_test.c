@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What an administrator's tools ask: log pages, echo buffer, diagnostic pages, time stamp, ports of the
+ * What an administrator's tools ask: log pages, echo buffer, diagnostic pages, time stamp, ports of
+ * the
  * cluster (topology: fake_target.h), and commands that need protection information.
  */
 #include <setjmp.h>
@@ -14,7 +15,7 @@
 
 #include "fake_target.h"
 
-/* ---- log pages ------------------------------------------------------------------------------------ */
+/* ---- log pages ------------------------------------------------------------------------------- */
 
 static const uint8_t *log_page(struct fake_target *f, uint8_t page)
 {
@@ -89,7 +90,7 @@ static void unknown_temperature(void **state)
 	assert_int_equal(log_page(f, 0x10)[3], 16);
 }
 
-/* ---- echo buffer ------------------------------------------------------------------------------------ */
+/* ---- echo buffer ----------------------------------------------------------------------------- */
 
 static void buffer(struct fake_target *f, uint8_t opcode, uint8_t mode, uint32_t len, const void *data)
 {
@@ -133,7 +134,7 @@ static void echo(void **state)
 	assert_memory_equal(f->cmd.buf, "\xff\0\0\0", 4);
 }
 
-/* ---- the rest ------------------------------------------------------------------------------------------ */
+/* ---- the rest -------------------------------------------------------------------------------- */
 
 static void diagnostic_pages(void **state)
 {
@@ -192,7 +193,8 @@ static void ports_of_the_cluster(void **state)
 	assert_memory_equal(f->cmd.buf + 4, "\x3f\xff\0\0", 4);
 }
 
-/* READ (32) … WRITE SAME (32) need type 2 protection (SBC-3 4.22.2): without, invalid operation codes. */
+/* READ (32) … WRITE SAME (32) need type 2 protection (SBC-3 4.22.2): without, invalid operation
+ * codes. */
 static void no_32_byte_commands(void **state)
 {
 	struct fake_target *f = *state;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* SANITIZE and FORMAT UNIT (topology: fake_target.h). With disk.later one I/O is done per turn, so the test looks in between. */
+/* SANITIZE and FORMAT UNIT (topology: fake_target.h). With disk.later one I/O is done per turn,
+ * so the test looks in between. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -46,7 +47,8 @@ static void halfway(struct fake_target *f, uint8_t byte1)
 	fake_start(f, cdb, sanitize_cdb(cdb, byte1, sizeof(list)), list, sizeof(list));
 	while (f->disk.ops[DISK_WRITE] < 20)
 		fake_turn(f);
-	f->disk.later = false; /* commands of the test end at once; the operation only goes on with fake_turn() */
+	/* commands of the test end at once; the operation only goes on with fake_turn() */
+	f->disk.later = false;
 }
 
 static void to_the_end(struct fake_target *f)
@@ -63,7 +65,7 @@ static void tur(struct fake_target *f)
 	assert_true(f->ended);
 }
 
-/* ---- what is on the medium afterwards ---------------------------------------------------------------------- */
+/* ---- what is on the medium afterwards -------------------------------------------------------- */
 
 static void overwrites_every_block(void **state)
 {
@@ -165,7 +167,7 @@ static void format(void **state)
 	assert_good(f);
 }
 
-/* ---- fields ------------------------------------------------------------------------------------------------- */
+/* ---- fields ---------------------------------------------------------------------------------- */
 
 static void wrong_fields(void **state)
 {
@@ -204,7 +206,7 @@ static void wrong_fields(void **state)
 	assert_null(f->lu->wipe);
 }
 
-/* ---- others meanwhile ------------------------------------------------------------------------------------------ */
+/* ---- others meanwhile ------------------------------------------------------------------------ */
 
 static void others_are_refused(void **state)
 {
@@ -290,7 +292,8 @@ static void older_commands_end_first(void **state)
 	to_the_end(f);
 }
 
-/* ABORT TASK, LOGICAL UNIT RESET and the loss of the nexus end the command, not the operation (SBC-3 4.11.2). */
+/* ABORT TASK, LOGICAL UNIT RESET and the loss of the nexus end the command, not the operation
+ * (SBC-3 4.11.2). */
 static void goes_on_after_an_abort(void **state)
 {
 	struct fake_target *f = *state;
@@ -332,7 +335,7 @@ static void pauses_while_the_gate_is_closed(void **state)
 	assert_int_equal(f->disk.data[FAKE_BLOCKS * 512 - 512], 'p');
 }
 
-/* ---- failure ------------------------------------------------------------------------------------------------------ */
+/* ---- failure --------------------------------------------------------------------------------- */
 
 static void fail_one(struct fake_target *f, uint8_t byte1)
 {
