@@ -109,6 +109,7 @@ static void one_round(struct fake_target *f, uint8_t *data)
 	fake_run(f, cdb, sizeof(cdb), rnd(2) ? data : NULL, len);
 	while (f->lu->wipe) /* SANITIZE, FORMAT UNIT with IMMED=1 */
 		fake_turn(f);
+	fake_turn(f), fake_turn(f);
 	if (!legal(f->cmd.status))
 		fail_msg("CDB %02x %02x …: status %02xh", cdb[0], cdb[1], f->cmd.status);
 	if (f->cmd.status == STATUS_CHECK_CONDITION)

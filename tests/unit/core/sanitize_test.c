@@ -55,6 +55,8 @@ static void to_the_end(struct fake_target *f)
 {
 	while (f->lu->wipe)
 		fake_turn(f);
+	for (int i = 0; i < 3; i++) /* the barrier behind which it is freed */
+		fake_turn(f);
 }
 
 static void tur(struct fake_target *f)
