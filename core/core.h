@@ -12,6 +12,7 @@
 struct lu;
 struct target;
 struct scsi_cmd;
+struct wipe_record;
 
 /* Commands whose meaning lives above core: the daemon wires them. All on the control thread. */
 enum core_hook {
@@ -57,6 +58,11 @@ struct core {
 		void (*fn)(void *arg, struct msg *m);
 		void *arg;
 	} blocking;
+	struct { /* r: what must be known after a restart, before lu is touched; NULL: nothing any more. Control
+		  * thread; NULL: nothing is kept. 0 or negative errno */
+		int (*fn)(void *arg, const struct lu *lu, const struct wipe_record *r);
+		void *arg;
+	} wipe_keep;
 	struct { /* a logical unit reset: what lives above core must know (SPC-2 reservations end) */
 		void (*fn)(void *arg, struct lu *lu);
 		void *arg;

@@ -145,6 +145,23 @@ void wipe_free(struct wipe *w)
 	free(w);
 }
 
+int wipe_restore(struct lu *lu, const struct wipe_record *r)
+{
+	struct wipe *w = calloc(1, sizeof(*w) + lu->core->nreactors * sizeof(w->parts[0]));
+
+	if (!w)
+		return -ENOMEM;
+	w->lu = lu;
+	w->order = (struct wipe_order){ .kind = r->kind, .may_exit = r->may_exit };
+	w->state = WIPE_FAILED;
+	w->barrier = (struct lu_barrier){ .lu = lu, .part = w->parts, .done = barrier_done };
+	CDS_INIT_LIST_HEAD(&w->waiting);
+	lu->wipe = w;
+	log_warning("LUN %s: %s was cut short; the LUN refuses commands until it is repeated with success", lu->name,
+		    r->kind == WIPE_SANITIZE ? "SANITIZE" : "FORMAT UNIT");
+	return 0;
+}
+
 /* Reactor: the waiting command, if it has not been aborted meanwhile, ends. */
 static void answer(struct wipe *w, sense_t s)
 {
@@ -182,10 +199,20 @@ static void gone(struct msg *m)
 	wipe_free(w);
 }
 
+/* Control thread. */
+static int keep(const struct wipe *w, bool under_way)
+{
+	const struct core *core = w->lu->core;
+	struct wipe_record r = { .kind = w->order.kind, .may_exit = w->order.may_exit };
+
+	return core->wipe_keep.fn ? core->wipe_keep.fn(core->wipe_keep.arg, w->lu, under_way ? &r : NULL) : 0;
+}
+
 static void unpublish(struct msg *m)
 {
 	struct wipe *w = caa_container_of(m, struct wipe, msg);
 
+	keep(w, false); /* where that fails the log says what follows; the medium is as it was asked for */
 	(void)lu_publish(w->lu, wipe, NULL);
 	lu_barrier_start(&w->barrier); /* nobody looks at it any more when this is done */
 }
@@ -310,6 +337,15 @@ static void too_late(struct msg *m)
 	wipe_free(w);
 }
 
+/* What can't be remembered must not be begun: after a restart half of it would pass for whole. */
+static void not_kept(struct msg *m)
+{
+	struct wipe *w = caa_container_of(m, struct wipe, msg);
+
+	answer(w, SENSE_INTERNAL_FAILURE);
+	wipe_free(w);
+}
+
 /* After publication: every reactor refuses other commands and those admitted have ended. After
  * the end: nobody sees w. */
 static void barrier_done(struct lu_barrier *b)
@@ -334,6 +370,10 @@ static void requested(struct msg *m)
 
 	if (w->lu->wipe && !has_failed(w->lu->wipe)) {
 		to_reactor(w, too_late);
+		return;
+	}
+	if (keep(w, true) < 0) {
+		to_reactor(w, not_kept);
 		return;
 	}
 	w->before = lu_publish(w->lu, wipe, w);
@@ -366,6 +406,7 @@ void wipe_exit_failure(struct scsi_cmd *cmd)
 	} else if (!w->order.may_exit) {
 		cmd_bad_field(cmd, 1, 4);
 	} else {
+		keep(w, false);
 		w->leaving = cmd;
 		(void)lu_publish(w->lu, wipe, NULL);
 		lu_barrier_start(&w->barrier);

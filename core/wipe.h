@@ -50,6 +50,14 @@ bool wipe_refuses(struct scsi_cmd *cmd);
  * is none. */
 sense_t wipe_sense(const struct lu *lu, struct sense_detail *d);
 
+struct wipe_record { /* of an operation under way or failed */
+	enum wipe_kind kind;
+	bool may_exit;
+};
+
+/* Before reactors run: lu starts in the state after a failure. 0 or -ENOMEM. */
+int wipe_restore(struct lu *lu, const struct wipe_record *r);
+
 /* Control thread, no reactor runs any more. */
 void wipe_free(struct wipe *w);
 

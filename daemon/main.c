@@ -18,6 +18,7 @@
 #include "daemon/control.h"
 #include "daemon/daemon.h"
 #include "daemon/options.h"
+#include "daemon/wipe_record.h"
 #include "drivers/iscsi/iscsi.h"
 
 #define SHUTDOWN_LIMIT_S 60 /* draining and flushing included; after that the end is not orderly */
@@ -329,6 +330,9 @@ static int start(struct daemon *d, const struct options *o, char *err, size_t er
 		return rc;
 	wire(d);
 	rc = start_link(d, err, errlen);
+	if (rc < 0)
+		return rc;
+	rc = d->standalone ? wipe_record_init(d, o->state_dir, err, errlen) : 0;
 	if (rc < 0)
 		return rc;
 	qb_loop_poll_add(d->loop, QB_LOOP_HIGH, d->core.control.efd, POLLIN, d, on_mail);

@@ -383,6 +383,61 @@ static void failure_is_left_by_exit(void **state)
 	assert_good(f);
 }
 
+/* ---- a restart in the middle ------------------------------------------------------------------------------ */
+
+struct keeper {
+	struct fake_target *f;
+	int answer, kept, dropped;
+};
+
+static int keep(void *arg, const struct lu *lu, const struct wipe_record *r)
+{
+	struct keeper *k = arg;
+
+	assert_ptr_equal(lu, k->f->lu);
+	if (!r) {
+		k->dropped++;
+		return 0;
+	}
+	assert_int_equal(k->f->disk.ops[DISK_WRITE], 0); /* before the first block is touched */
+	assert_int_equal(r->kind, WIPE_SANITIZE);
+	k->kept++;
+	return k->answer;
+}
+
+static void is_remembered(void **state)
+{
+	struct fake_target *f = *state;
+	static const uint8_t list[5] = { 1, 0, 0, 1, 0x5a };
+	struct keeper k = { .f = f, .answer = -ENOSPC };
+
+	f->core.wipe_keep.fn = keep;
+	f->core.wipe_keep.arg = &k;
+	sanitize(f, OVERWRITE, list, 5);
+	assert_sense(f, SENSE(4, 0x44, 0)); /* what can't be remembered is not begun */
+	assert_int_equal(f->disk.ops[DISK_WRITE], 0);
+	assert_null(f->lu->wipe);
+	k.answer = 0;
+	sanitize(f, OVERWRITE, list, 5);
+	assert_good(f);
+	assert_int_equal(k.kept, 2);
+	assert_int_equal(k.dropped, 1);
+}
+
+static void starts_locked_after_a_restart(void **state)
+{
+	struct fake_target *f = *state;
+	const struct wipe_record r = { .kind = WIPE_SANITIZE };
+
+	assert_int_equal(wipe_restore(f->lu, &r), 0);
+	fake_rw(f, 0x28, 0, 0, 1, NULL, 512);
+	assert_sense(f, FAILED);
+	sanitize(f, BLOCK_ERASE, NULL, 0);
+	assert_good(f);
+	fake_rw(f, 0x28, 0, 0, 1, NULL, 512);
+	assert_good(f);
+}
+
 /* A unit that another node may take over. */
 static void not_offered(void **state)
 {
@@ -411,6 +466,7 @@ int main(void)
 		T(overwrites_every_block), T(passes_and_inversion), T(block_erase), T(format), T(wrong_fields),
 		T(others_are_refused), T(older_commands_end_first), T(goes_on_after_an_abort),
 		T(pauses_while_the_gate_is_closed), T(failure_is_left_by_success), T(failure_is_left_by_exit), T(not_offered),
+		T(is_remembered), T(starts_locked_after_a_restart),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
