@@ -133,7 +133,7 @@ void lu_task_ended(struct scsi_cmd *cmd)
 
 void lu_park(struct scsi_cmd *cmd, struct cds_list_head *list)
 {
-	leave_admitted(lu_shard_of(cmd->lu, cmd->reactor), cmd);
+	admitted_del(lu_shard_of(cmd->lu, cmd->reactor), cmd);
 	cmd->state = CMD_HELD;
 	cds_list_add_tail(&cmd->state_link, list);
 }
