@@ -580,6 +580,7 @@ void cluster_stop(struct cluster *c)
 		qb_loop_timer_del(c->loop, c->tick);
 	while (c->woken) /* cannot be taken back from the mailbox */
 		mailbox_run(c->control);
+	c->woken = true; /* nobody to wake any more */
 	replog_free(c->log);
 	store_close(c->store);
 	free(c);

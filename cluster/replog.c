@@ -388,8 +388,10 @@ void replog_free(struct replog *r)
 	if (!r)
 		return;
 	r->depth++;
+	r->state = CLUSTER_OFFLINE; /* who is answered now may propose again: it gets its answer here, too */
 	op_fail_all(r, PROPOSE_UNKNOWN);
-	op_run_completed(r);
+	while (!cds_list_empty(&r->completed))
+		op_run_completed(r);
 	join_reset(r);
 	snapshot_stop(r);
 	free_inflights(r);
