@@ -102,6 +102,11 @@ endef
 $(foreach r,$(ROOMS),$(eval $(call unit_rule,$(r))))
 $(BUILD)/tests/unit/tools/%_test: $(BUILD)/tests/unit/tools/%_test.o $(filter-out $(BUILD)/tools/sandem-load.o,$(LOAD_OBJ))
 	$(Q)$(CC) $(CFLAGS) $(VARIANT_CFLAGS) -o $@ $^ -lcmocka -liscsi -ljansson -lisal -lm
+# The simulator: the daemon's own objects, with the functions that touch the world defined by tests/sim instead.
+SIM_OBJ = $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/sim/*.c) tests/unit/pr-sync/fake_pr_model.c)
+$(BUILD)/tests/sim/sim: $(SIM_OBJ) $(call archives,daemon)
+	$(Q)$(CC) $(CFLAGS) $(VARIANT_CFLAGS) -o $@ $(SIM_OBJ) -Wl,--wrap=cluster_state,--wrap=lu_barrier_start \
+		-Wl,--start-group $(call archives,daemon) -Wl,--end-group $(call libs,daemon)
 .PRECIOUS: $(BUILD)/%.o $(BUILD)/%.pb-c.c $(BUILD)/%.pb-c.h
 .SECONDARY:
 

@@ -157,6 +157,12 @@ static bool is_done_already(const struct pr_model *m, const struct pr_model_op *
 		return m->key[c->from] == c->sa_key;
 	case PR_CLEAR:
 		return !anybody(m);
+	case PR_PREEMPT:
+	case PR_PREEMPT_AND_ABORT:
+		for (unsigned i = 0; i < m->nexuses; i++)
+			if (m->key[i] == c->sa_key)
+				return false;
+		return m->key[c->from] ? m->key[c->from] == c->key : c->key == c->sa_key;
 	}
 	return false;
 }

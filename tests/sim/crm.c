@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The cluster manager: it promotes a group only where it knows that nobody else has it: after a demotion that went well, or after
+ * fencing. It is never wrong (but for PLANT_PROMOTE_UNFENCED). */
+#include "tests/sim/sim.h"
+
+static void promoted(void *arg, bool ok, const char *message)
+{
+	struct crm_group *g = arg;
+
+	if (g->target->dying)
+		return;
+	g->busy = false;
+	g->promoted = ok;
+	sim_trace(g->target->sim, "promotion: %s", message);
+}
+
+static void demoted(void *arg, bool ok, const char *message)
+{
+	struct crm_group *g = arg;
+
+	if (g->target->dying)
+		return;
+	g->busy = false;
+	g->promoted = false;
+	sim_trace(g->target->sim, "demotion: %s", message);
+	if (ok) {
+		g->at = 0;
+		g->target->sim->count.moves++;
+	}
+}
+
+static void promote(struct sim *s, unsigned i)
+{
+	struct crm_group *g = &s->crm[i];
+	struct node *n = &s->node[1 + sim_random(s) % s->nodes];
+
+	if (!node_serving(n) || n->paused || n->leaving)
+		return;
+	s->cur = n;
+	g->at = n->id;
+	g->busy = true;
+	g->target = n;
+	sim_trace(s, "is told to promote group %u", i);
+	ownership_promote(&n->d.ownership[i], promoted, g);
+}
+
+static void demote(struct sim *s, unsigned i)
+{
+	struct crm_group *g = &s->crm[i];
+	struct node *n = &s->node[g->at];
+
+	if (!n->running || n->paused)
+		return;
+	s->cur = n;
+	g->busy = true;
+	g->target = n;
+	sim_trace(s, "is told to demote group %u", i);
+	ownership_demote(&n->d.ownership[i], demoted, g);
+}
+
+void crm_act(struct sim *s)
+{
+	unsigned i = sim_random(s) % s->groups;
+	struct crm_group *g = &s->crm[i];
+
+	if (g->busy)
+		return;
+	if (!g->at)
+		promote(s, i);
+	else if (!g->promoted || s->node[g->at].leaving || chance(s, 3))
+		demote(s, i);
+}
+
+/* The node is known to be down: its groups are free. */
+void crm_node_gone(struct sim *s, uint32_t node)
+{
+	for (unsigned i = 0; i < s->groups; i++)
+		if (s->crm[i].at == node)
+			s->crm[i] = (struct crm_group){ 0 };
+}
+
+void crm_fence(struct sim *s, uint32_t node)
+{
+	s->cur = NULL;
+	sim_trace(s, "node %u is fenced", node);
+	if (s->node[node].running)
+		node_die(&s->node[node], REPLOG_NODE_DOWN);
+	crm_node_gone(s, node);
+	for (uint32_t i = 1; i <= s->nodes; i++)
+		if (s->node[i].running)
+			s->node[i].fence_news |= 1u << node;
+	s->node[node].fence_news = 0;
+}
+
+/* Before a node starts again, all have heard how it ended. */
+void crm_flush_news(struct sim *s, uint32_t about)
+{
+	for (uint32_t i = 1; i <= s->nodes; i++) {
+		struct node *n = &s->node[i];
+
+		if (!n->running || !(n->fence_news & 1u << about))
+			continue;
+		n->fence_news &= ~(1u << about);
+		s->cur = n;
+		cluster_fencing_confirmed(n->d.cluster, about);
+	}
+}
+
+bool crm_settled(struct sim *s)
+{
+	for (unsigned i = 0; i < s->groups; i++)
+		if (!s->crm[i].promoted || s->crm[i].busy)
+			return false;
+	return true;
+}

@@ -1,0 +1,470 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The machine under a node: mailboxes, worker threads, timers, clock, memory, stable storage, the shared disk. The functions
+ * without a sim_ or machine_ in their names take the place of those that the daemon links. */
+#include <endian.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+
+#include "cluster/store_batch.h"
+#include "cluster/store_file.h"
+#include "core/buf.h"
+#include "drivers/disk/disk_handlers.h"
+#include "tests/sim/sim.h"
+
+/* ---- mailboxes: as core/mailbox.c, but one message can be taken at a time, and nobody has to be woken ----------- */
+
+int mailbox_init(struct mailbox *mb)
+{
+	cds_wfcq_init(&mb->head, &mb->tail);
+	mb->efd = -1;
+	return 0;
+}
+
+void mailbox_fini(struct mailbox *mb)
+{
+	cds_wfcq_destroy(&mb->head, &mb->tail);
+}
+
+void mailbox_post(struct mailbox *mb, struct msg *m)
+{
+	cds_wfcq_node_init(&m->node);
+	cds_wfcq_enqueue(&mb->head, &mb->tail, &m->node);
+}
+
+void mailbox_drain_fd(struct mailbox *mb)
+{
+	(void)mb;
+}
+
+static bool mailbox_one(struct mailbox *mb)
+{
+	struct cds_wfcq_node *node = __cds_wfcq_dequeue_blocking(&mb->head, &mb->tail);
+	struct msg *m;
+
+	if (!node)
+		return false;
+	m = caa_container_of(node, struct msg, node);
+	m->fn(m);
+	return true;
+}
+
+bool mailbox_run(struct mailbox *mb)
+{
+	bool any = false;
+
+	while (mailbox_one(mb))
+		any = true;
+	return any;
+}
+
+bool machine_control(struct node *n)
+{
+	return mailbox_one(&n->d.core.control);
+}
+
+/* ---- reactors: messages and timers; the sockets and files of a turn are load.c and the disk below --------------- */
+
+static bool reactor_timers(struct reactor *r)
+{
+	struct reactor_timer *t;
+
+	if (cds_list_empty(&r->timers))
+		return false;
+	t = cds_list_first_entry(&r->timers, struct reactor_timer, link);
+	if (t->deadline > r->now)
+		return false;
+	reactor_timer_cancel(t);
+	t->fn(t);
+	return true;
+}
+
+bool machine_reactor(struct node *n, unsigned i)
+{
+	struct reactor *r = &n->reactor[i];
+
+	r->now = n->sim->now;
+	return reactor_timers(r) || mailbox_one(&r->mailbox);
+}
+
+/* ---- memory for data: no arenas, so that a node costs little ------------------------------------------------------ */
+
+struct buf_pool {
+	size_t limit;
+};
+
+struct buf_pool *buf_pool_new(size_t limit)
+{
+	struct buf_pool *p = malloc(sizeof(*p));
+
+	p->limit = limit;
+	return p;
+}
+
+void buf_pool_free(struct buf_pool *p)
+{
+	free(p);
+}
+
+void *buf_get(struct buf_pool *p, uint32_t len)
+{
+	(void)p;
+	return malloc(len);
+}
+
+void buf_put(struct buf_pool *p, void *buf, uint32_t len)
+{
+	(void)p;
+	(void)len;
+	free(buf);
+}
+
+/* ---- clock, randomness, timers of the control thread -------------------------------------------------------------- */
+
+int clock_gettime(clockid_t id, struct timespec *ts)
+{
+	uint64_t now = sim_world() ? sim_world()->now : 0;
+
+	(void)id;
+	*ts = (struct timespec){ now / 1000000000ull, now % 1000000000ull };
+	return 0;
+}
+
+ssize_t getrandom(void *buf, size_t len, unsigned flags)
+{
+	uint64_t v = sim_random(sim_world());
+
+	(void)flags;
+	memcpy(buf, &v, len < sizeof(v) ? len : sizeof(v));
+	return len;
+}
+
+int32_t qb_loop_timer_add(struct qb_loop *l, enum qb_loop_priority p, uint64_t ns, void *data,
+			  qb_loop_timer_dispatch_fn fn, qb_loop_timer_handle *handle)
+{
+	struct node *n = (struct node *)l;
+
+	(void)p;
+	for (unsigned i = 0; i < TIMERS; i++) {
+		if (n->timer[i].armed)
+			continue;
+		n->timer[i] = (struct timer){ true, n->sim->now + ns, data, fn };
+		*handle = i;
+		return 0;
+	}
+	return -ENOMEM;
+}
+
+int32_t qb_loop_timer_del(struct qb_loop *l, qb_loop_timer_handle handle)
+{
+	((struct node *)l)->timer[handle].armed = false;
+	return 0;
+}
+
+bool machine_timer(struct node *n)
+{
+	for (unsigned i = 0; i < TIMERS; i++) {
+		struct timer t = n->timer[i];
+
+		if (!t.armed || t.at > n->sim->now)
+			continue;
+		n->timer[i].armed = false;
+		t.fn(t.data);
+		return true;
+	}
+	return false;
+}
+
+uint64_t machine_next_timer(const struct node *n)
+{
+	uint64_t at = ~0ull;
+
+	for (unsigned i = 0; i < TIMERS; i++)
+		if (n->timer[i].armed && n->timer[i].at < at)
+			at = n->timer[i].at;
+	for (unsigned i = 0; i < REACTORS; i++) {
+		const struct cds_list_head *h = &n->reactor[i].timers;
+		struct reactor_timer *t = cds_list_entry(h->next, struct reactor_timer, link);
+
+		if (h->next != h && t->deadline < at)
+			at = t->deadline;
+	}
+	return at;
+}
+
+void machine_reset(struct node *n)
+{
+	memset(n->timer, 0, sizeof(n->timer));
+	n->nworkers = 0;
+	n->nio = 0;
+}
+
+/* ---- worker threads ------------------------------------------------------------------------------------------------- */
+
+int worker_init(struct worker *wk, struct mailbox *home)
+{
+	struct node *n = sim_world()->cur;
+
+	wk->home = home;
+	CDS_INIT_LIST_HEAD(&wk->queue);
+	n->worker[n->nworkers++] = wk;
+	return 0;
+}
+
+void worker_queue(struct worker *wk, struct work *w)
+{
+	cds_list_add_tail(&w->link, &wk->queue);
+}
+
+static void work_home(struct msg *m)
+{
+	struct work *w = caa_container_of(m, struct work, msg);
+
+	w->done(w);
+}
+
+static bool worker_step(struct worker *wk)
+{
+	struct work *w;
+
+	if (cds_list_empty(&wk->queue))
+		return false;
+	w = cds_list_first_entry(&wk->queue, struct work, link);
+	cds_list_del(&w->link);
+	w->run(w);
+	w->msg.fn = work_home;
+	mailbox_post(wk->home, &w->msg);
+	return true;
+}
+
+void worker_fini(struct worker *wk)
+{
+	struct node *n = sim_world()->cur;
+
+	while (worker_step(wk))
+		;
+	for (unsigned i = 0; i < n->nworkers; i++)
+		if (n->worker[i] == wk)
+			n->worker[i] = n->worker[--n->nworkers];
+}
+
+bool machine_work(struct node *n)
+{
+	unsigned first = n->nworkers > 1 ? sim_random(n->sim) % 2 : 0;
+
+	for (unsigned i = 0; i < n->nworkers; i++)
+		if (worker_step(n->worker[(first + i) % n->nworkers]))
+			return true;
+	return false;
+}
+
+/* ---- stable storage: batches are there or not at all (the torn ones are tests/unit/cluster/store_test.c's) ----------- */
+
+static void value_forget(struct sim_store *st, size_t i)
+{
+	free(st->value[i].data);
+	memmove(&st->value[i], &st->value[i + 1], (st->n - i - 1) * sizeof(st->value[0]));
+	st->n--;
+}
+
+void store_free(struct sim_store *st)
+{
+	while (st->n)
+		value_forget(st, st->n - 1);
+}
+
+static void value_change(struct sim_store *st, enum change_kind kind, const char *key, const uint8_t *p, size_t len)
+{
+	size_t i = 0;
+
+	if (kind == CHANGE_CLEAR) {
+		store_free(st);
+		return;
+	}
+	while (i < st->n && strcmp(st->value[i].key, key) < 0)
+		i++;
+	if (i < st->n && !strcmp(st->value[i].key, key))
+		value_forget(st, i);
+	if (kind == CHANGE_FORGET)
+		return;
+	if (st->n == STORE_KEYS) {
+		sim_fail(sim_world(), "the store of the simulator is too small");
+		return;
+	}
+	memmove(&st->value[i + 1], &st->value[i], (st->n - i) * sizeof(st->value[0]));
+	snprintf(st->value[i].key, sizeof(st->value[i].key), "%s", key);
+	st->value[i].data = malloc(len);
+	memcpy(st->value[i].data, p, len);
+	st->value[i].len = len;
+	st->n++;
+}
+
+static int sim_commit(struct store *store, const struct store_batch *b)
+{
+	struct sim_store *st = caa_container_of(store, struct sim_store, store);
+	const uint8_t *p = b->body.data;
+	size_t at = 0;
+
+	if (b->err || b->body.err)
+		return b->err ? b->err : b->body.err;
+	if (st->node->dying || (st->node->sim->plant == PLANT_STORE_LIES && chance(st->node->sim, 4)))
+		return 0;
+	while (at < b->body.len) {
+		struct change_head h;
+		char key[STORE_KEY_MAX + 1] = "";
+
+		memcpy(&h, p + at, sizeof(h));
+		at += sizeof(h);
+		memcpy(key, p + at, le16toh(h.klen));
+		at += le16toh(h.klen);
+		value_change(st, h.kind, key, p + at, le32toh(h.vlen));
+		at += le32toh(h.vlen);
+	}
+	return 0;
+}
+
+static int sim_each(struct store *store, store_each_fn fn, void *arg)
+{
+	struct sim_store *st = caa_container_of(store, struct sim_store, store);
+	int rc = 0;
+
+	for (size_t i = 0; i < st->n && !rc; i++)
+		rc = fn(arg, st->value[i].key, st->value[i].data, st->value[i].len);
+	return rc;
+}
+
+static void sim_close(struct store *store)
+{
+	(void)store;
+}
+
+int store_file_open(const char *dir, struct store **out, char *err, size_t errlen)
+{
+	static const struct store_ops ops = { sim_commit, sim_each, sim_close };
+	struct node *n = sim_world()->cur;
+
+	(void)dir, (void)err, (void)errlen;
+	n->store.store.ops = &ops;
+	n->store.node = n;
+	*out = &n->store.store;
+	return 0;
+}
+
+/* ---- the shared disk -------------------------------------------------------------------------------------------------- */
+
+static void disk_do(struct handle *h, struct disk_io *io)
+{
+	struct slot *sl = caa_container_of(caa_container_of(io, struct scsi_cmd, io), struct slot, cmd);
+	uint32_t *block = &h->node->sim->medium[h->lu][io->offset / 512];
+
+	switch (io->kind) {
+	case DISK_READ:
+		history_medium(h->node, sl, false);
+		sl->sampled = *block;
+		memset(io->buf, 0, io->length);
+		memcpy(io->buf, block, sizeof(*block));
+		break;
+	case DISK_WRITE:
+		history_medium(h->node, sl, true);
+		memcpy(block, io->buf, sizeof(*block));
+		sl->reached = true;
+		h->dirty = true;
+		break;
+	case DISK_FLUSH:
+	case DISK_DISCARD:
+	case DISK_WRITE_ZEROES:
+		break;
+	}
+}
+
+static void sim_submit(struct disk *disk, struct disk_io *io)
+{
+	struct handle *h = caa_container_of(disk, struct handle, disk);
+
+	io->handler = h;
+	h->inflight++;
+	if (h->node->nio == IOS)
+		sim_fail(h->node->sim, "more commands on the medium than there are slots");
+	else
+		h->node->io[h->node->nio++] = io;
+	if (!h->node->dying && !node_serving(h->node))
+		sim_fail(h->node->sim, "P4: node %u lets a command to the medium of LU %u although it does not serve", h->node->id,
+			 h->lu);
+}
+
+bool machine_io(struct node *n)
+{
+	struct disk_io *io;
+	struct handle *h;
+	unsigned i;
+
+	if (!n->nio)
+		return false;
+	i = sim_random(n->sim) % n->nio;
+	io = n->io[i];
+	h = io->handler;
+	n->io[i] = n->io[--n->nio];
+	/* power lost: whatever was on its way may or may not have arrived */
+	if (!n->dying || chance(n->sim, 2))
+		disk_do(h, io);
+	h->inflight--;
+	io->result = 0;
+	io->done(io);
+	return true;
+}
+
+static int sim_sync(struct disk *disk)
+{
+	struct handle *h = caa_container_of(disk, struct handle, disk);
+
+	if (h->node->sim->plant != PLANT_SKIP_FLUSH)
+		h->dirty = false;
+	return 0;
+}
+
+static void sim_disk_close(struct disk *disk)
+{
+	struct handle *h = caa_container_of(disk, struct handle, disk);
+	struct sim *s = h->node->sim;
+
+	sim_trace(s, "closes LU %u", h->lu);
+	if (h->inflight && !h->node->dying)
+		sim_fail(s, "P5: node %u closes LU %u while a command is on the medium", h->node->id, h->lu);
+	if (h->dirty && !h->node->dying)
+		sim_fail(s, "P6: node %u closes LU %u without having flushed its writes", h->node->id, h->lu);
+	s->open[h->lu][h->node->id] = NULL;
+	free(h);
+}
+
+static const struct disk_ops disk_ops = {
+	.name = "simulated", .close = sim_disk_close, .sync = sim_sync, .submit = sim_submit,
+};
+
+int disk_handler_open(const struct disk_params *p, struct disk **out, char *err, size_t errlen)
+{
+	struct sim *s = sim_world();
+	struct node *n = s->cur;
+	struct handle *h;
+	unsigned lu = atoi(p->path);
+
+	if (chance(s, 20)) {
+		snprintf(err, errlen, "%s: simulated failure", p->path);
+		return -EIO;
+	}
+	sim_trace(s, "opens LU %u for epoch %llu", lu, (unsigned long long)n->d.ownership[lu].epoch);
+	for (uint32_t i = 1; i <= s->nodes && !n->dying; i++)
+		if (s->open[lu][i] && i != n->id)
+			sim_fail(s, "P5: node %u opens LU %u while node %u, which has not been fenced, has it open", n->id, lu,
+				 i);
+	h = calloc(1, sizeof(*h));
+	h->disk = (struct disk){ .ops = &disk_ops, .size = BLOCKS * 512, .volatile_cache = true };
+	h->node = n;
+	h->lu = lu;
+	h->epoch = n->d.ownership[lu].epoch;
+	s->open[lu][n->id] = h;
+	*out = &h->disk;
+	return 0;
+}

@@ -1,0 +1,613 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A node: what main.c and build.c of the daemon wire, around the simulated machine; and what can be planted between the parts. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "alua/rtpg.h"
+#include "core/buf.h"
+#include "pr-sync/pr_msg.h"
+#include "tests/sim/sim.h"
+
+#define HOLD_MS 3000
+
+unsigned nexus_of(const struct sim *s, unsigned initiator, uint32_t node)
+{
+	return initiator * s->nodes + node - 1;
+}
+
+static void port_name(char *to, unsigned initiator)
+{
+	snprintf(to, PORT_NAME_MAX + 1, "iqn.2026-11.sim:%u,i,0x00023d000001", initiator);
+}
+
+int nexus_number(const struct sim *s, const struct nexus_id *id)
+{
+	unsigned i;
+
+	return sscanf(id->port, "iqn.2026-11.sim:%u,", &i) == 1 && i < INITIATORS ? (int)nexus_of(s, i, id->rtpi) : -1;
+}
+
+/* ---- the replicated service of reservations, accompanied by its history --------------------------------------------------- */
+
+struct tagged { /* a proposal with its identity */
+	struct node *node;
+	uint32_t op;
+	uint64_t since;
+	bool answered;
+	propose_done_fn done;
+	void *cookie;
+	struct cds_list_head link;
+};
+
+static bool planted(const struct node *n, enum plant p)
+{
+	return n->sim->plant == p && !n->dying;
+}
+
+static void tagged_done(void *cookie, enum propose_status status, const void *result, size_t len)
+{
+	struct tagged *t = cookie;
+	struct node *n = t->node;
+	struct pr_result r;
+
+	if (status == PROPOSE_OK && len == sizeof(r) && !n->dying) {
+		memcpy(&r, result, sizeof(r));
+		history_acknowledged(n, t->op, t->since, r.status);
+	}
+	if (!t->answered)
+		t->done(t->cookie, status, result, len);
+	cds_list_del(&t->link);
+	free(t);
+}
+
+static void nobody_waits(void *cookie, enum propose_status status, const void *result, size_t len)
+{
+	(void)cookie, (void)status, (void)result, (void)len;
+}
+
+static void propose(struct proposer *p, uint16_t service, const void *msg, size_t len, propose_done_fn done, void *cookie)
+{
+	struct node *n = caa_container_of(p, struct node, proposer);
+	struct proposer *log = cluster_proposer(n->d.cluster);
+	uint32_t op = n->proposing ? n->proposing : ++n->sim->values;
+	struct tagged *t = malloc(sizeof(*t));
+	struct wbuf b = { 0 };
+
+	*t = (struct tagged){ .node = n, .op = op, .since = n->sim->steps, .done = done, .cookie = cookie };
+	cds_list_add_tail(&t->link, &n->tagged);
+	wbuf_put(&b, msg, len);
+	wbuf_put(&b, &op, sizeof(op));
+	log->propose(log, service, b.data, b.len, tagged_done, t);
+	if (planted(n, PLANT_APPLY_TWICE))
+		log->propose(log, service, b.data, b.len, nobody_waits, NULL);
+	wbuf_fini(&b);
+}
+
+/* PLANT_EARLY_ANSWER */
+static void answer_early(struct node *n, uint32_t op, const struct apply *a)
+{
+	struct tagged *t;
+
+	cds_list_for_each_entry(t, &n->tagged, link) {
+		if (t->op != op || t->answered)
+			continue;
+		t->answered = true;
+		history_acknowledged(n, op, t->since, ((const struct pr_result *)a->result)->status);
+		t->done(t->cookie, PROPOSE_OK, a->result, a->result_len);
+	}
+}
+
+static void follow(struct node *n, struct apply *a, uint32_t op, const struct pr_msg *m)
+{
+	struct pr_model_op c = { m->out.action, m->out.type, nexus_number(n->sim, &m->nexus), m->out.key, m->out.sa_key,
+				 m->out.all_tg_pt, m->out.aptpl, m->out.repeated };
+	struct pr_result *r = (struct pr_result *)a->result;
+	uint8_t status = history_apply(n, op, atoi(m->lu), &c);
+
+	if (a->result_len == sizeof(*r) && r->status != status && n->sim->plant != PLANT_SKIP_APPLY)
+		sim_fail(n->sim, "node %u: operation %u on LU %s ends with %02xh, by the model with %02xh", n->id, op, m->lu,
+			 r->status, status);
+	if (planted(n, PLANT_EARLY_ANSWER) && a->origin == n->id)
+		answer_early(n, op, a);
+}
+
+static void drop_effects(struct apply *a, enum effect_kind kind)
+{
+	for (uint32_t i = 0; i < a->neffects; i++)
+		if (a->effect[i].kind == kind)
+			a->effect[i].kind = EFFECT_OWNER; /* which means nothing here */
+}
+
+static int pr_apply_followed(void *state, struct apply *a, const uint8_t *msg, size_t len)
+{
+	struct node *n = state;
+	struct pr_msg_decoded d;
+	uint32_t op;
+	int rc = 0;
+
+	if (len < sizeof(op))
+		return -EBADMSG;
+	len -= sizeof(op);
+	memcpy(&op, msg + len, sizeof(op));
+	history_anchor(n);
+	if (planted(n, PLANT_SKIP_APPLY) && n->id == 2 && chance(n->sim, 4)) {
+		struct pr_result r = { .field = PR_NO_FIELD };
+
+		apply_result(a, &r, sizeof(r));
+	} else {
+		rc = pr_service_ops.apply(n->d.pr, a, msg, len);
+	}
+	if (!rc && !pr_msg_decode(&d, msg, len)) {
+		if (d.m.kind == PR_OP_OUT)
+			follow(n, a, op, &d.m);
+		pr_msg_decoded_fini(&d);
+	}
+	if (planted(n, PLANT_NO_PERSIST))
+		drop_effects(a, EFFECT_PERSIST);
+	return rc;
+}
+
+static void pr_members(void *state, struct apply *a, const uint32_t *node, size_t n)
+{
+	pr_service_ops.members(((struct node *)state)->d.pr, a, node, n);
+}
+
+static void pr_snapshot(const void *state, struct wbuf *out)
+{
+	const struct node *n = state;
+	int32_t history = n->history;
+
+	pr_service_ops.snapshot(n->d.pr, out);
+	wbuf_put(out, &history, sizeof(history));
+}
+
+static int pr_restore(void *state, const uint8_t *p, size_t len, char *err, size_t errlen)
+{
+	struct node *n = state;
+	int32_t history;
+	int rc;
+
+	memcpy(&history, p + len - sizeof(history), sizeof(history));
+	rc = pr_service_ops.restore(n->d.pr, p, len - sizeof(history), err, errlen);
+	if (rc)
+		return rc;
+	n->history = history;
+	n->from_disk = history == n->sim->root;
+	if (planted(n, PLANT_TORN_SNAPSHOT) && n->d.pr->lus.n)
+		pr_fini(&n->d.pr->lus.lu[0]->pr);
+	return 0;
+}
+
+static void pr_persist(const void *state, const char *object, struct wbuf *out)
+{
+	pr_service_ops.persist(((const struct node *)state)->d.pr, object, out);
+}
+
+static int pr_load(void *state, const char *object, const uint8_t *p, size_t len, char *err, size_t errlen)
+{
+	return pr_service_ops.load(((struct node *)state)->d.pr, object, p, len, err, errlen);
+}
+
+static const struct service_ops followed_ops = {
+	.id = PR_SERVICE_ID, .name = "reservations", .waits_for_fencing = true, .apply = pr_apply_followed,
+	.members = pr_members, .snapshot = pr_snapshot, .restore = pr_restore, .persist = pr_persist, .load = pr_load,
+};
+
+/* ---- between log and data path ------------------------------------------------------------------------------------------------ */
+
+static void run_effects(void *arg, struct effects_run *run)
+{
+	struct node *n = arg;
+	bool is_pr = run->service->ops->id == PR_SERVICE_ID;
+
+	for (uint32_t i = 0; i < run->n; i++) {
+		struct effect *e = (struct effect *)&run->effect[i];
+
+		if (e->kind == EFFECT_DRAIN && planted(n, PLANT_SKIP_DRAIN))
+			e->kind = EFFECT_PUBLISH;
+		if (e->kind == EFFECT_UA && (planted(n, PLANT_FORGET_UA) ||
+					     (planted(n, PLANT_LOCAL_UA) && run->origin != n->id)))
+			e->kind = EFFECT_OWNER;
+		if (is_pr && (e->kind == EFFECT_DRAIN || e->kind == EFFECT_PUBLISH) && planted(n, PLANT_NO_PUBLISH))
+			e->kind = EFFECT_OWNER;
+	}
+	effects_run(&n->d, run);
+}
+
+static void publish_all(void *arg)
+{
+	effects_publish_all(&((struct node *)arg)->d);
+}
+
+static void state_changed(void *arg, enum cluster_state s, const char *why)
+{
+	struct node *n = arg;
+
+	sim_trace(n->sim, "%s: %s", cluster_state_name(s), why);
+	if (s == CLUSTER_SERVING && !n->dying)
+		history_anchor(n);
+	effects_state_changed(&n->d, s, why);
+}
+
+static bool harmless(void *arg, uint32_t node, bool node_down)
+{
+	struct node *n = arg;
+
+	return planted(n, PLANT_SKIP_FENCING_WAIT) || effects_harmless(&n->d, node, node_down);
+}
+
+enum cluster_state __real_cluster_state(const struct cluster *c);
+enum cluster_state __wrap_cluster_state(const struct cluster *c);
+enum cluster_state __wrap_cluster_state(const struct cluster *c)
+{
+	enum cluster_state s = __real_cluster_state(c);
+	enum plant p = sim_world()->plant;
+
+	if ((s == CLUSTER_JOINING && p == PLANT_SERVE_JOINING) || (s == CLUSTER_NO_QUORUM && p == PLANT_SERVE_WITHOUT_QUORUM))
+		return CLUSTER_SERVING;
+	return s;
+}
+
+static void barrier_lies(struct msg *m)
+{
+	struct lu_barrier *b = caa_container_of(m, struct lu_barrier, msg);
+
+	b->done(b);
+}
+
+void __real_lu_barrier_start(struct lu_barrier *b);
+void __wrap_lu_barrier_start(struct lu_barrier *b);
+void __wrap_lu_barrier_start(struct lu_barrier *b)
+{
+	struct node *n = sim_world()->cur;
+	const struct ownership *o = b->lu->control_data;
+
+	if (planted(n, PLANT_NO_BARRIER)) {
+		b->msg.fn = barrier_lies;
+		mailbox_post(&n->d.core.control, &b->msg);
+		return;
+	}
+	if (planted(n, PLANT_CLOSE_EARLY) && b == o->barrier)
+		b->drain = false;
+	__real_lu_barrier_start(b);
+}
+
+/* daemon/main.c's */
+int daemon_open_portals(struct daemon *d, char *err, size_t errlen)
+{
+	(void)d, (void)err, (void)errlen;
+	return 0;
+}
+
+void daemon_shutdown(struct daemon *d, const char *why)
+{
+	struct node *n = caa_container_of(d, struct node, d);
+
+	if (!n->dying)
+		sim_fail(n->sim, "node %u fails: %s", n->id, why);
+}
+
+/* ---- a process begins ------------------------------------------------------------------------------------------------------------ */
+
+bool node_serving(const struct node *n)
+{
+	return n->running && n->d.cluster && __real_cluster_state(n->d.cluster) == CLUSTER_SERVING;
+}
+
+static void make_reactors(struct node *n)
+{
+	n->d.core.nreactors = REACTORS;
+	n->d.core.reactor = n->reactor;
+	mailbox_init(&n->d.core.control);
+	for (unsigned i = 0; i < REACTORS; i++) {
+		struct reactor *r = &n->reactor[i];
+
+		*r = (struct reactor){ .core = &n->d.core, .index = i, .now = n->sim->now };
+		CDS_INIT_LIST_HEAD(&r->timers);
+		CDS_INIT_LIST_HEAD(&r->hooks);
+		CDS_INIT_LIST_HEAD(&r->nexuses);
+		mailbox_init(&r->mailbox);
+		r->bufs = buf_pool_new(0);
+	}
+}
+
+static void make_lus(struct node *n)
+{
+	static const char *const path[] = { "0", "1" };
+	static char *const pattern[] = { "*" };
+
+	n->mode = (struct mode_state){ .wce = true };
+	for (unsigned i = 0; i < n->sim->groups; i++) {
+		struct lu *lu = n->lus[i] = lu_new(&n->d.core, path[i]);
+
+		snprintf(lu->group, sizeof(lu->group), "g%u", i);
+		lu->block_size = 512;
+		lu->blocks = BLOCKS;
+		lu->max_transfer_bytes = 1u << 20;
+		lu->disk_params = (struct disk_params){ .handler = "simulated", .path = path[i], .block_size = 512 };
+		lu->mode = &n->mode;
+		n->lun[i] = (struct lun_entry){ .lun = i, .lu = lu };
+	}
+	n->d.core.lu = n->lus;
+	n->d.core.nlus = n->sim->groups;
+	n->acl = (struct initiator_acl){ .pattern = (char **)pattern, .npatterns = 1, .lun = n->lun, .nluns = n->sim->groups };
+}
+
+static void make_target(struct node *n)
+{
+	static struct target_port ports[NODES];
+
+	for (uint32_t i = 0; i < NODES; i++)
+		ports[i] = (struct target_port){ .tpgt = i + 1, .rtpi = i + 1 };
+	n->target = (struct target){ .name = "iqn.2026-11.sim:t", .core = &n->d.core, .nports = n->sim->nodes, .port = ports,
+				     .local_port = n->id - 1, .nacls = 1, .acl = &n->acl };
+	n->targets[0] = &n->target;
+	n->d.core.target = n->targets;
+	n->d.core.ntargets = 1;
+}
+
+static void make_groups(struct node *n)
+{
+	static const char *const names[] = { "g0", "g1" };
+
+	n->d.ngroups = n->sim->groups;
+	n->d.ownership = calloc(n->d.ngroups, sizeof(*n->d.ownership));
+	for (unsigned i = 0; i < n->d.ngroups; i++) {
+		const struct config_group g = { .name = (char *)names[i], .hold_limit_ms = HOLD_MS, .preferred = -1 };
+
+		ownership_init(&n->d.ownership[i], &n->d, &g);
+	}
+	n->d.alua = alua_service_new(names, n->sim->groups);
+	n->d.pr = pr_service_new();
+	effects_init(&n->d);
+}
+
+static const struct config *the_config(const struct sim *s)
+{
+	static struct config_node node[NODES];
+	static struct config c = { .cluster = "sim", .node = node };
+
+	for (uint32_t i = 0; i < NODES; i++)
+		node[i] = (struct config_node){ .name = "n", .id = i + 1 };
+	c.nnodes = s->nodes;
+	return &c;
+}
+
+static void join(struct node *n)
+{
+	const struct service services[] = { { &alua_service_ops, n->d.alua }, { &followed_ops, n } };
+	const struct cluster_callbacks cb = { n, run_effects, publish_all, state_changed, harmless };
+	struct cluster_node nodes[NODES];
+	struct cluster_params p = { .name = "sim", .node = n->id, .nodes = nodes, .nnodes = n->sim->nodes, .state_dir = "sim",
+				    .services = services, .nservices = 2, .loop = n->d.loop, .control = &n->d.core.control };
+	char err[512];
+
+	for (uint32_t i = 0; i < n->sim->nodes; i++)
+		nodes[i] = (struct cluster_node){ i + 1, "n" };
+	n->d.cluster = cluster_start(&p, &cb, err, sizeof(err));
+	if (!n->d.cluster)
+		sim_fail(n->sim, "node %u does not start: %s", n->id, err);
+}
+
+static bool is_serving(void *arg)
+{
+	return __wrap_cluster_state(((struct node *)arg)->d.cluster) == CLUSTER_SERVING;
+}
+
+static void pr_out(void *arg, struct scsi_cmd *cmd)
+{
+	struct node *n = arg;
+
+	n->proposing = caa_container_of(cmd, struct slot, cmd)->value;
+	pr_cmd_out(&n->d.pr_cmd, cmd);
+	n->proposing = 0;
+}
+
+static void log_in(struct node *n, unsigned initiator)
+{
+	struct session *se = &n->session[initiator];
+
+	memset(se, 0, sizeof(*se));
+	se->since = n->sim->steps;
+	se->nexus.target = &n->target;
+	snprintf(se->nexus.initiator, sizeof(se->nexus.initiator), "iqn.2026-11.sim:%u", initiator);
+	port_name(se->nexus.id.port, initiator);
+	se->nexus.id.rtpi = n->id;
+	nexus_attach(&se->nexus, &n->reactor[initiator % REACTORS]);
+}
+
+static void wire(struct node *n)
+{
+	n->proposer.propose = propose;
+	CDS_INIT_LIST_HEAD(&n->tagged);
+	pr_cmd_init(&n->d.pr_cmd, n->d.pr, &n->proposer);
+	n->d.pr_cmd.serving = is_serving;
+	n->d.pr_cmd.serving_arg = n;
+	pr_cmd_wire(&n->d.pr_cmd, &n->d.core);
+	n->d.core.hook[HOOK_PR_OUT].fn = pr_out;
+	n->d.core.hook[HOOK_PR_OUT].arg = n;
+	n->d.core.hook[HOOK_RTPG].fn = rtpg_cmd;
+}
+
+void node_boot(struct node *n)
+{
+	struct sim *s = n->sim;
+
+	s->cur = n;
+	sim_trace(s, "starts");
+	memset(&n->d, 0, sizeof(n->d));
+	n->dying = n->paused = n->left = n->leaving = false;
+	n->history = s->root;
+	n->from_disk = true;
+	machine_reset(n);
+	n->d.loop = (qb_loop_t *)n;
+	n->d.node = n->id;
+	n->d.node_name = "n";
+	n->d.config = the_config(s);
+	make_reactors(n);
+	make_lus(n);
+	make_target(n);
+	make_groups(n);
+	worker_init(&n->d.worker, &n->d.core.control);
+	join(n);
+	if (!n->d.cluster)
+		return;
+	wire(n);
+	effects_state_changed(&n->d, __real_cluster_state(n->d.cluster), "start");
+	for (unsigned i = 0; i < INITIATORS; i++)
+		log_in(n, i);
+	net_start(n);
+}
+
+/* ---- a process ends ---------------------------------------------------------------------------------------------------------------- */
+
+/* What it still does reaches nobody: this only brings its memory to rest, so that it can be freed. */
+static void come_to_rest(struct node *n)
+{
+	bool any = true;
+
+	while (any) {
+		any = machine_io(n) || machine_control(n) || machine_work(n);
+		for (unsigned i = 0; i < REACTORS; i++)
+			any |= machine_reactor(n, i);
+	}
+}
+
+static void free_lu(struct node *n, unsigned i)
+{
+	struct lu *lu = n->lus[i];
+	struct ownership *o = &n->d.ownership[i];
+	struct disk *left[] = { lu->disk, o->opened[0] };
+
+	for (unsigned k = 0; k < 2; k++)
+		if (left[k])
+			left[k]->ops->close(left[k]);
+	ownership_fini(o);
+	alua_gate_free(lu->gate);
+	free((void *)lu->resv);
+	lu_free(lu);
+}
+
+static void free_process(struct node *n)
+{
+	cluster_stop(n->d.cluster);
+	come_to_rest(n);
+	for (unsigned i = 0; i < SLOTS; i++) {
+		struct slot *sl = &n->slot[i];
+
+		if (sl->busy) {
+			cmd_abandon(&sl->cmd);
+			cmd_fini(&sl->cmd);
+		}
+		sl->busy = false;
+	}
+	for (unsigned i = 0; i < INITIATORS; i++)
+		nexus_detach(&n->session[i].nexus);
+	for (unsigned i = 0; i < n->sim->groups; i++)
+		free_lu(n, i);
+	pr_cmd_fini(&n->d.pr_cmd);
+	alua_service_free(n->d.alua);
+	pr_service_free(n->d.pr);
+	free(n->d.ownership);
+	for (unsigned i = 0; i < REACTORS; i++) {
+		mailbox_fini(&n->reactor[i].mailbox);
+		buf_pool_free(n->reactor[i].bufs);
+	}
+	mailbox_fini(&n->d.core.control);
+	n->d.cluster = NULL;
+}
+
+void node_die(struct node *n, enum replog_gone_reason reason)
+{
+	struct sim *s = n->sim;
+
+	if (!n->running)
+		return;
+	s->cur = n;
+	sim_trace(s, "ends: %s", reason == REPLOG_LEFT ? "has left" : reason == REPLOG_PROCESS_DOWN ? "process" : "power");
+	while (reason != REPLOG_LEFT && chance(s, 2) && machine_work(n))
+		; /* a commit under way may have reached the disk */
+	n->dying = true;
+	n->at_death = n->history;
+	net_gone(n, reason);
+	net_clear(n);
+	come_to_rest(n);
+	free_process(n);
+	net_clear(n);
+	s->cur = NULL;
+}
+
+static void has_left(void *arg)
+{
+	((struct node *)arg)->left = true;
+}
+
+void node_stop(struct node *n)
+{
+	n->sim->cur = n;
+	n->leaving = true;
+	cluster_leave(n->d.cluster, has_left, n);
+}
+
+/* ---- one thing happens on it ------------------------------------------------------------------------------------------------------- */
+
+static bool news(struct node *n)
+{
+	for (uint32_t i = 1; i <= n->sim->nodes; i++)
+		if (n->fence_news & 1u << i) {
+			n->fence_news &= ~(1u << i);
+			sim_trace(n->sim, "hears that node %u is fenced", i);
+			cluster_fencing_confirmed(n->d.cluster, i);
+			return true;
+		}
+	return false;
+}
+
+static bool try(struct node *n, unsigned what)
+{
+	switch (what) {
+	case 0:
+		return net_order(n);
+	case 1:
+	case 2:
+		return net_take(n);
+	case 3:
+		return net_quorum(n);
+	case 4:
+	case 5:
+		return machine_control(n);
+	case 6:
+	case 7:
+		return machine_reactor(n, what - 6);
+	case 8:
+		return machine_work(n);
+	case 9:
+		return machine_io(n);
+	case 10:
+		return machine_timer(n);
+	}
+	return news(n);
+}
+
+#define KINDS 12
+
+bool node_step(struct node *n)
+{
+	unsigned first;
+
+	if (!n->running || n->paused)
+		return false;
+	n->sim->cur = n;
+	if (n->left) {
+		node_die(n, REPLOG_LEFT);
+		crm_node_gone(n->sim, n->id);
+		return true;
+	}
+	first = sim_random(n->sim) % KINDS;
+	for (unsigned k = 0; k < KINDS; k++)
+		if (try(n, (first + k) % KINDS))
+			return true;
+	return false;
+}

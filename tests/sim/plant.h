@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Faults that are planted in the glue between the real parts, to show that the simulator finds them. */
+#ifndef SANDEM_TESTS_SIM_PLANT_H
+#define SANDEM_TESTS_SIM_PLANT_H
+
+/* name, seeds within which it must be found, what it is */
+#define PLANTS(X) \
+	X(NONE, 0, "") \
+	X(EARLY_ANSWER, 200, "PR OUT is answered when this node has applied it, not on the last acknowledgement") \
+	X(SKIP_DRAIN, 2000, "a DRAIN is carried out as a mere PUBLISH") \
+	X(NO_BARRIER, 200, "barriers report without having reached the reactors") \
+	X(NO_PUBLISH, 200, "the data path is not given the new reservation view") \
+	X(FORGET_UA, 200, "unit attentions are dropped") \
+	X(LOCAL_UA, 200, "unit attentions are raised on the proposer's node only") \
+	X(NO_PERSIST, 2000, "APTPL state is not made durable") \
+	X(STORE_LIES, 2000, "the store reports commits that a power loss takes back") \
+	X(SERVE_JOINING, 500, "a node answers while it is joining") \
+	X(SERVE_WITHOUT_QUORUM, 2000, "a node that has lost quorum goes on") \
+	X(SKIP_FENCING_WAIT, 2000, "a lost owner is taken for harmless") \
+	X(PROMOTE_UNFENCED, 2000, "a group is promoted before its lost owner is fenced") \
+	X(CLOSE_EARLY, 500, "devices are closed before the commands on them have ended") \
+	X(SKIP_FLUSH, 200, "devices are closed without a flush") \
+	X(SKIP_APPLY, 200, "one node leaves out an operation") \
+	X(APPLY_TWICE, 200, "an operation is proposed twice") \
+	X(TORN_SNAPSHOT, 2000, "a snapshot is restored only in part")
+
+#define PLANT_ENUM(name, seeds, what) PLANT_##name,
+enum plant { PLANTS(PLANT_ENUM) PLANT_COUNT };
+
+#endif

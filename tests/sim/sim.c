@@ -1,0 +1,485 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Schedules: the number of nodes, what may fail, and everything that happens come from the seed.
+ *
+ *   sim [--from N] [--seeds N]     that many schedules; exit 1 at the first verdict, with seed and how to see its trace
+ *   SEED=n sim                     one schedule, with a trace
+ *   sim --plant NAME --seeds N     with a planted fault: exit 0 when it is found; --plants lists them
+ */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/log.h"
+#include "tests/sim/sim.h"
+
+#define ACTIONS 60
+#define VALUES 4096
+#define STEPS_MAX 200000
+
+static struct sim *world; /* what link-level replacements of the daemon's functions find */
+
+struct sim *sim_world(void)
+{
+	return world;
+}
+
+uint64_t sim_random(struct sim *s)
+{
+	uint64_t z = s->rng += 0x9e3779b97f4a7c15ull;
+
+	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ull;
+	z = (z ^ (z >> 27)) * 0x94d049bb133111ebull;
+	return (z ^ (z >> 31)) | 1ull << 63;
+}
+
+void sim_fail(struct sim *s, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (*s->broken)
+		return;
+	va_start(ap, fmt);
+	vsnprintf(s->broken, sizeof(s->broken), fmt, ap);
+	va_end(ap);
+	sim_trace(s, "VERDICT: %s", s->broken);
+}
+
+void sim_trace(struct sim *s, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (!s->trace)
+		return;
+	printf("%6llu %9.3f ms %c ", (unsigned long long)s->steps, s->now / 1e6, s->cur ? (int)('0' + s->cur->id) : ' ');
+	va_start(ap, fmt);
+	vprintf(fmt, ap);
+	va_end(ap);
+	putchar('\n');
+}
+
+static void on_log(enum log_level level, const char *line)
+{
+	(void)level;
+	if (world)
+		sim_trace(world, "  %s", line);
+}
+
+/* ---- running ---------------------------------------------------------------------------------------------------------------------- */
+
+static bool step(struct sim *s)
+{
+	uint32_t first = sim_random(s) % s->nodes;
+
+	s->steps++;
+	s->now += sim_random(s) % 100000;
+	for (uint32_t i = 0; i < s->nodes; i++)
+		if (node_step(&s->node[1 + (first + i) % s->nodes]))
+			return true;
+	return false;
+}
+
+static void steps(struct sim *s, unsigned n)
+{
+	while (n-- && !*s->broken)
+		if (!step(s))
+			return;
+}
+
+/* Nothing is left to do now: on to what the clock brings next. */
+static void pass(struct sim *s)
+{
+	uint64_t at = ~0ull;
+
+	for (uint32_t i = 1; i <= s->nodes; i++) {
+		uint64_t t = s->node[i].running && !s->node[i].paused ? machine_next_timer(&s->node[i]) : ~0ull;
+
+		if (t < at)
+			at = t;
+	}
+	if (at != ~0ull && at > s->now)
+		s->now = at;
+}
+
+static void blackout_check(struct sim *s)
+{
+	for (uint32_t i = 1; i <= s->nodes; i++)
+		if (history_is_holder(&s->node[i]))
+			return;
+	/* The last that had all of the state is gone: so that what must survive is well defined, the power goes for all. */
+	for (uint32_t i = 1; i <= s->nodes; i++) {
+		node_die(&s->node[i], REPLOG_NODE_DOWN);
+		s->node[i].up = s->node[i].seen_all = false;
+		s->node[i].partition = 1000 + i;
+		s->node[i].fence_news = 0;
+		s->fence_due &= ~(1u << i);
+		crm_node_gone(s, i);
+	}
+	s->partitions = 0;
+	if (s->base_known)
+		history_blackout(s);
+}
+
+/* ---- what can happen ---------------------------------------------------------------------------------------------------------------- */
+
+static unsigned serving(const struct sim *s)
+{
+	unsigned n = 0;
+
+	for (uint32_t i = 1; i <= s->nodes; i++)
+		n += node_serving(&s->node[i]);
+	return n;
+}
+
+static bool may_fault(const struct sim *s)
+{
+	return s->any_fault || (s->nodes - serving(s) + 1) * 2 <= s->nodes;
+}
+
+static void crash(struct sim *s, struct node *n, enum replog_gone_reason reason)
+{
+	s->count.crashes++;
+	node_die(n, reason);
+	s->fence_due |= 1u << n->id;
+	if (s->plant == PLANT_PROMOTE_UNFENCED)
+		crm_node_gone(s, n->id);
+	blackout_check(s);
+}
+
+static void fence_somebody(struct sim *s)
+{
+	for (uint32_t i = 1; i <= s->nodes; i++)
+		if (s->fence_due & 1u << i && !s->node[i].running) {
+			s->fence_due &= ~(1u << i);
+			crm_fence(s, i);
+			return;
+		}
+}
+
+static void start(struct sim *s, struct node *n)
+{
+	if (n->running || s->partitions)
+		return;
+	if (s->fence_due & 1u << n->id)
+		crm_fence(s, n->id);
+	s->fence_due &= ~(1u << n->id);
+	crm_node_gone(s, n->id);
+	crm_flush_news(s, n->id);
+	node_boot(n);
+}
+
+static void part(struct sim *s)
+{
+	uint32_t mask = sim_random(s) & ((1u << s->nodes) - 1) << 1;
+
+	s->count.partitions++;
+	s->cur = NULL;
+	sim_trace(s, "partition: mask %x", mask);
+	net_partition(s, mask);
+	if (s->plant == PLANT_PROMOTE_UNFENCED)
+		for (uint32_t i = 1; i <= s->nodes; i++)
+			if (s->node[i].partition)
+				crm_node_gone(s, i);
+}
+
+/* The side that may go on fences the other before anything is promoted there; in a cluster of two, one of them wins the race. */
+static void end_partition(struct sim *s)
+{
+	unsigned winner = 0;
+
+	if (s->two_node) {
+		winner = sim_random(s) % 2;
+	} else {
+		for (uint32_t i = 1; i <= s->nodes; i++)
+			if (s->node[i].running && net_quorate(&s->node[i]))
+				winner = s->node[i].partition;
+	}
+	for (uint32_t i = 1; i <= s->nodes; i++) {
+		bool quorate = s->two_node || serving(s);
+
+		if (s->node[i].up && s->node[i].partition != winner && quorate && sim_random(s) % 8)
+			crash(s, &s->node[i], REPLOG_NODE_DOWN);
+	}
+	if (!s->partitions)
+		return; /* a blackout came of it */
+	steps(s, sim_random(s) % 100);
+	for (uint32_t i = 1; i <= s->nodes; i++)
+		if (chance(s, 2))
+			fence_somebody(s);
+	steps(s, sim_random(s) % 100);
+	s->cur = NULL;
+	sim_trace(s, "partition healed");
+	net_heal(s);
+}
+
+static void log_out_and_in(struct sim *s);
+
+static void act(struct sim *s)
+{
+	struct node *n = &s->node[1 + sim_random(s) % s->nodes];
+
+	switch (sim_random(s) % 24) {
+	case 0:
+		if (n->running && may_fault(s) && !s->partitions)
+			crash(s, n, REPLOG_NODE_DOWN);
+		break;
+	case 1:
+		if (n->running && may_fault(s) && !s->partitions)
+			crash(s, n, REPLOG_PROCESS_DOWN);
+		break;
+	case 2:
+		if (!s->partitions && may_fault(s))
+			part(s);
+		break;
+	case 3:
+	case 4:
+		if (s->partitions)
+			end_partition(s);
+		break;
+	case 5:
+	case 6:
+		start(s, n);
+		break;
+	case 7:
+		n->paused = !n->paused && n->running;
+		break;
+	case 8:
+	case 9:
+		s->now += (50 + sim_random(s) % 2000) * 1000000ull;
+		break;
+	case 10:
+	case 11:
+	case 12:
+		if (!s->partitions || s->plant == PLANT_PROMOTE_UNFENCED)
+			crm_act(s);
+		break;
+	case 13:
+		fence_somebody(s);
+		break;
+	case 14:
+		log_out_and_in(s);
+		break;
+	case 15:
+		if (s->any_fault && chance(s, 3)) {
+			for (uint32_t i = 1; i <= s->nodes; i++)
+				node_die(&s->node[i], REPLOG_NODE_DOWN);
+			blackout_check(s);
+		}
+		break;
+	default:
+		for (unsigned k = sim_random(s) % 6; k; k--)
+			load_one(s);
+	}
+}
+
+static void log_out_and_in(struct sim *s)
+{
+	(void)s;
+}
+
+/* ---- the end: everything is up again, and must come to rest in a good state ------------------------------------------------------------ */
+
+static bool at_rest(struct sim *s)
+{
+	for (uint32_t i = 1; i <= s->nodes; i++) {
+		struct node *n = &s->node[i];
+
+		if (!node_serving(n))
+			return false;
+		for (unsigned k = 0; k < SLOTS; k++)
+			if (n->slot[k].busy)
+				return false;
+	}
+	return crm_settled(s);
+}
+
+static void say_what_is_missing(struct sim *s)
+{
+	for (uint32_t i = 1; i <= s->nodes; i++) {
+		struct node *n = &s->node[i];
+
+		if (!node_serving(n))
+			sim_fail(s, "at the end node %u does not serve: %s", i, n->running ? cluster_why(n->d.cluster) : "down");
+		for (unsigned k = 0; k < SLOTS; k++)
+			if (n->slot[k].busy)
+				sim_fail(s, "at the end command %u of initiator %u on node %u has no answer", n->slot[k].value,
+					 n->slot[k].initiator, i);
+	}
+	sim_fail(s, "at the end a group has no owner");
+}
+
+static void finish(struct sim *s)
+{
+	if (s->partitions)
+		net_heal(s);
+	for (uint32_t i = 1; i <= s->nodes; i++)
+		s->node[i].paused = false;
+	for (unsigned k = 0; k < 400 && !*s->broken; k++) {
+		fence_somebody(s);
+		for (uint32_t i = 1; i <= s->nodes; i++)
+			if (s->node[i].running && k % 50 == 49 && __real_cluster_state(s->node[i].d.cluster) == CLUSTER_DIVERGED)
+				cluster_discard_own(s->node[i].d.cluster);
+			else if (!s->node[i].running && !s->partitions)
+				start(s, &s->node[i]);
+		steps(s, 20000);
+		for (unsigned g = 0; g < s->groups; g++)
+			if (!s->crm[g].promoted)
+				crm_act(s);
+		if (at_rest(s))
+			break;
+		pass(s);
+	}
+	if (!*s->broken && !at_rest(s))
+		say_what_is_missing(s);
+	history_check_equal(s);
+}
+
+static void init(struct sim *s, uint64_t seed)
+{
+	s->seed = seed;
+	s->rng = seed * 0x2545f4914f6cdd1dull + 1;
+	s->now = 1000000000ull;
+	s->nodes = 2 + (sim_random(s) % 8) / 2; /* 2 … 5 */
+	s->two_node = s->nodes == 2;
+	s->groups = 1 + sim_random(s) % LUS;
+	s->any_fault = chance(s, 3);
+	s->base_known = true;
+	s->nhistories = 1;
+	s->history[0] = (struct history){ .parent = -1, .lu = -1 };
+	for (unsigned i = 0; i < LUS; i++)
+		s->history[0].pr[i] = (struct pr_model){ .nexuses = INITIATORS * s->nodes, .ports = s->nodes,
+							 .holder = PR_MODEL_NOBODY };
+	for (uint32_t i = 1; i <= s->nodes; i++) {
+		s->node[i].sim = s;
+		s->node[i].id = i;
+		s->node[i].partition = 1000 + i;
+	}
+}
+
+static bool run(uint64_t seed, enum plant plant, bool trace, struct sim *s)
+{
+	memset(s, 0, sizeof(*s));
+	s->acked = calloc(VALUES, 1);
+	s->plant = plant;
+	s->trace = trace;
+	world = s;
+	init(s, seed);
+	for (uint32_t i = 1; i <= s->nodes; i++)
+		node_boot(&s->node[i]);
+	steps(s, chance(s, 4) ? 50 : 5000);
+	for (unsigned i = 0; i < ACTIONS && !*s->broken; i++) {
+		act(s);
+		steps(s, sim_random(s) % 80);
+		history_check_equal(s);
+	}
+	if (!*s->broken)
+		finish(s);
+	for (uint32_t i = 1; i <= s->nodes; i++) {
+		node_die(&s->node[i], REPLOG_NODE_DOWN);
+		store_free(&s->node[i].store);
+	}
+	free(s->acked);
+	return !*s->broken;
+}
+
+/* ---- main ------------------------------------------------------------------------------------------------------------------------------- */
+
+static const struct {
+	const char *name;
+	unsigned seeds;
+	const char *what;
+} plants[] = {
+#define PLANT_ROW(name, seeds, what) { #name, seeds, what },
+	PLANTS(PLANT_ROW)
+};
+
+static int hunt(struct sim *s, enum plant plant, uint64_t from, uint64_t seeds)
+{
+	for (uint64_t seed = from; seed < from + seeds; seed++)
+		if (!run(seed, plant, false, s)) {
+			printf("%s: found at seed %llu: %s\n", plants[plant].name, (unsigned long long)seed, s->broken);
+			return 0;
+		}
+	printf("%s: NOT found within %llu seeds: %s\n", plants[plant].name, (unsigned long long)seeds, plants[plant].what);
+	return 1;
+}
+
+static void add(struct sim *total, const struct sim *s)
+{
+	const uint64_t *from = (const uint64_t *)&s->count;
+	uint64_t *to = (uint64_t *)&total->count;
+
+	for (size_t i = 0; i < sizeof(s->count) / sizeof(*to); i++)
+		to[i] += from[i];
+	total->steps += s->steps;
+}
+
+static int many(struct sim *s, uint64_t from, uint64_t seeds)
+{
+	static struct sim total;
+	uint64_t failed = 0;
+
+	for (uint64_t seed = from; seed < from + seeds; seed++) {
+		if (!run(seed, PLANT_NONE, false, s)) {
+			printf("seed %llu: %s\n    its trace: SEED=%llu build/tests/sim/sim\n", (unsigned long long)seed, s->broken,
+			       (unsigned long long)seed);
+			if (++failed == 10)
+				break;
+		}
+		add(&total, s);
+	}
+	printf("%llu schedules, %llu steps: %llu writes, %llu reads, %llu PR OUT good, %llu not, %llu conflicts, %llu not ready, "
+	       "%llu moves, %llu crashes, %llu partitions, %llu power losses of all\n", (unsigned long long)seeds,
+	       (unsigned long long)total.steps, (unsigned long long)total.count.writes, (unsigned long long)total.count.reads,
+	       (unsigned long long)total.count.pr_good, (unsigned long long)total.count.pr_other,
+	       (unsigned long long)total.count.conflicts, (unsigned long long)total.count.notready,
+	       (unsigned long long)total.count.moves, (unsigned long long)total.count.crashes,
+	       (unsigned long long)total.count.partitions, (unsigned long long)total.count.blackouts);
+	return failed != 0;
+}
+
+static enum plant find_plant(const char *name)
+{
+	for (int i = 1; i < PLANT_COUNT; i++)
+		if (!strcmp(plants[i].name, name))
+			return i;
+	fprintf(stderr, "sim: there is no planted fault %s; sim --plants lists them\n", name);
+	exit(2);
+}
+
+int main(int argc, char **argv)
+{
+	struct sim *s = malloc(sizeof(*s));
+	const char *one = getenv("SEED");
+	uint64_t from = 1, seeds = 0;
+	enum plant plant = PLANT_NONE;
+
+	for (int i = 1; i < argc; i++) {
+		if (!strcmp(argv[i], "--plants")) {
+			for (int k = 1; k < PLANT_COUNT; k++)
+				printf("%s\t%u\t%s\n", plants[k].name, plants[k].seeds, plants[k].what);
+			return 0;
+		}
+		if (i + 1 == argc) {
+			fprintf(stderr, "sim: %s needs a value\n", argv[i]);
+			return 2;
+		}
+		if (!strcmp(argv[i], "--from"))
+			from = strtoull(argv[++i], NULL, 0);
+		else if (!strcmp(argv[i], "--seeds"))
+			seeds = strtoull(argv[++i], NULL, 0);
+		else if (!strcmp(argv[i], "--plant"))
+			plant = find_plant(argv[++i]);
+	}
+	log_setup(one ? LOG_LEVEL_DEBUG : LOG_LEVEL_ERROR, on_log);
+	if (one) {
+		bool ok = run(strtoull(one, NULL, 0), plant, true, s);
+
+		printf("%s\n", ok ? "no verdict" : s->broken);
+		return !ok;
+	}
+	if (plant)
+		return hunt(s, plant, from, seeds ? seeds : plants[plant].seeds);
+	return many(s, from, seeds ? seeds : 1000);
+}

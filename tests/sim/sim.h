@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The simulator: a whole cluster in one process, one thread, on one seed.
+ *
+ *   real:      cluster/ (facade, replog, persist), pr-sync/, alua/, core/ (decoder, gates, barriers, reservations, rw),
+ *              daemon/effects.c, daemon/ownership.c
+ *   simulated: what those touch of the world, by giving the linker other definitions of the same functions:
+ *     net.c      cpg_link_*, quorum_watch_*      virtual synchrony, rings, quorum, partitions
+ *     machine.c  mailbox_*, worker_*, store_file_open, disk_handler_open, qb_loop_timer_*, buffers, clock, randomness
+ *     node.c     a node: main.c's wiring, its death; the faults planted between the real parts (plant.h)
+ *     load.c     initiators: writes, reads, PERSISTENT RESERVE IN and OUT over every path
+ *     crm.c      the cluster manager: who owns a group, fencing
+ *     history.c  what is true: the tree of histories, each with the naive model's state; all verdicts
+ *     sim.c      the schedule and its end
+ *
+ *   nexus = initiator × nodes + node - 1, the same number in the model.
+ *
+ * Everything a schedule does follows from its seed: sim_random() is the only choice.
+ */
+#ifndef SANDEM_TESTS_SIM_H
+#define SANDEM_TESTS_SIM_H
+
+#include "core/target.h"
+#include "cluster/cluster.h"
+#include "cluster/replog.h"
+#include "cluster/store.h"
+#include "cluster/transport.h"
+#include "core/nexus.h"
+#include "daemon/config.h"
+#include "daemon/daemon.h"
+#include "tests/sim/plant.h"
+#include "tests/unit/pr-sync/fake_pr_model.h"
+
+#define NODES 5	     /* at most; ids 1 … nodes */
+#define INITIATORS 3
+#define LUS 2	     /* LU i is alone in group i */
+#define BLOCKS 8
+#define REACTORS 2
+#define SLOTS 24     /* commands of a node */
+#define HISTORIES 4096
+#define STORE_KEYS 16
+
+struct sim;
+struct node;
+
+/* ---- history.c: a history is a node of a tree, known by its index ---- */
+struct history {
+	int parent; /* -1: the first of an era */
+	uint32_t op, depth;
+	int lu; /* that op was about, or -1 */
+	uint8_t status;
+	struct pr_model pr[LUS];
+};
+
+enum op_kind { OP_READ, OP_WRITE, OP_PR_OUT, OP_PR_KEYS, OP_PR_RESERVATION };
+
+/* A command of an initiator. */
+struct slot {
+	struct scsi_cmd cmd;
+	struct node *node;
+	bool busy, reached; /* reached: the write is on the medium */
+	enum op_kind kind;
+	unsigned initiator, lu, block;
+	uint32_t value;	   /* unique; also the identity of a PR OUT */
+	uint32_t sampled;  /* what a read found */
+	int frontier;	   /* what was acknowledged when it was sent */
+	uint64_t step;
+	struct pr_model_op pr;
+};
+
+struct event { /* in a node's stream */
+	struct event *next;
+	enum { EV_MESSAGE, EV_CONFCHG, EV_RING } kind;
+	uint32_t from;
+	uint32_t member[NODES], joined[NODES];
+	struct replog_gone gone[NODES];
+	size_t nmembers, njoined, ngone, len;
+	uint64_t seq;
+	uint8_t data[];
+};
+
+struct fifo {
+	struct event *head, *tail;
+};
+
+struct timer {
+	bool armed;
+	uint64_t at;
+	void *data;
+	void (*fn)(void *data);
+};
+
+#define TIMERS 16
+#define IOS 64
+
+struct handle { /* an open device */
+	struct disk disk;
+	struct node *node;
+	unsigned lu, inflight;
+	uint64_t epoch;
+	bool dirty;
+};
+
+struct store_value {
+	char key[STORE_KEY_MAX + 1];
+	uint8_t *data;
+	size_t len;
+};
+
+struct sim_store { /* stable storage: survives the node */
+	struct store store;
+	struct node *node;
+	struct store_value value[STORE_KEYS];
+	size_t n;
+};
+
+struct session {
+	struct nexus nexus;
+	uint64_t since; /* step */
+	uint64_t told_preempted[LUS], told_released[LUS]; /* step at which it was last told, + 1 */
+};
+
+struct node {
+	struct sim *sim;
+	uint32_t id;
+	bool up, running, dying, paused, leaving;
+	unsigned partition;
+	bool seen_all; /* two_node: wait_for_all */
+	/* the process */
+	struct daemon d;
+	struct config_group groups[LUS];
+	struct reactor reactor[REACTORS];
+	struct mode_state mode;
+	struct target target, *targets[1];
+	struct initiator_acl acl;
+	struct lun_entry lun[LUS];
+	struct lu *lus[LUS];
+	struct session session[INITIATORS];
+	struct slot slot[SLOTS];
+	struct proposer proposer; /* in front of the log's */
+	struct cds_list_head tagged; /* its proposals under way */
+	uint32_t proposing;	  /* identity of the operation under way in it */
+	int history;		  /* of its state, index into sim->history */
+	bool from_disk;		  /* … as far as it can know: its state is what it has loaded */
+	bool left;		  /* its goodbye is through */
+	int at_death;		  /* history at the last power loss */
+	uint64_t applied;
+	/* the surroundings of the process */
+	struct transport_events ev;
+	void (*quorum_changed)(void *arg, bool quorate, uint64_t seq);
+	void *quorum_arg;
+	bool quorum_due;
+	struct fifo in, out;
+	struct worker *worker[2]; /* the facade's, the daemon's */
+	unsigned nworkers;
+	struct timer timer[TIMERS];
+	struct disk_io *io[IOS];
+	unsigned nio;
+	uint64_t random;
+	/* stable */
+	struct sim_store store;
+	uint32_t fence_news; /* bit: nodes whose fencing it is still to hear of */
+};
+
+struct crm_group {
+	uint32_t at;	    /* node that may have it; 0: nobody */
+	bool busy, promoted;
+	struct node *target;
+};
+
+struct sim {
+	struct node node[NODES + 1]; /* [0] unused */
+	uint32_t nodes, groups;
+	uint64_t seed, rng, now, steps;
+	bool two_node, any_fault, trace;
+	unsigned partitions;
+	uint64_t ring_seq;
+	uint32_t fence_due; /* bit: nodes that are down and whose fencing is still to be confirmed */
+	struct node *cur; /* whose code runs */
+	enum plant plant;
+	char broken[400]; /* the first verdict */
+	/* truth */
+	struct history history[HISTORIES];
+	int nhistories, frontier, root; /* frontier: the newest acknowledged; root: the first of this era */
+	int old_frontier;	       /* when all had lost power */
+	bool base_known; /* false: after a power loss of all, until one serves */
+	uint32_t medium[LUS][BLOCKS];
+	uint64_t medium_epoch[LUS];
+	struct handle *open[LUS][NODES + 1];
+	uint8_t *acked; /* by value: its write was acknowledged, or taken back for good */
+	uint32_t values;
+	struct crm_group crm[LUS];
+	struct {
+		uint64_t writes, conflicts, reads, pr_good, pr_other, moves, crashes, blackouts, partitions, notready;
+	} count;
+};
+
+uint64_t sim_random(struct sim *s);
+static inline bool chance(struct sim *s, unsigned one_in)
+{
+	return sim_random(s) % one_in == 0;
+}
+struct sim *sim_world(void); /* the one that link-level replacements belong to */
+void sim_fail(struct sim *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void sim_trace(struct sim *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* net.c */
+void net_start(struct node *n);
+void net_gone(struct node *n, enum replog_gone_reason reason);
+void net_partition(struct sim *s, uint32_t mask);
+void net_heal(struct sim *s);
+void net_ring(struct sim *s, unsigned partition);
+bool net_quorate(const struct node *n);
+bool net_take(struct node *n);
+bool net_order(struct node *n);
+bool net_quorum(struct node *n);
+void net_clear(struct node *n);
+
+/* machine.c */
+bool machine_control(struct node *n);
+bool machine_reactor(struct node *n, unsigned i);
+bool machine_work(struct node *n);
+bool machine_io(struct node *n);
+bool machine_timer(struct node *n);
+uint64_t machine_next_timer(const struct node *n);
+void machine_reset(struct node *n);
+void store_free(struct sim_store *st);
+
+/* node.c */
+void node_boot(struct node *n);
+/* The process ends at once: power, kill. */
+void node_die(struct node *n, enum replog_gone_reason reason);
+void node_stop(struct node *n); /* an orderly end begins */
+bool node_step(struct node *n);
+enum cluster_state __real_cluster_state(const struct cluster *c);
+bool node_serving(const struct node *n);
+unsigned nexus_of(const struct sim *s, unsigned initiator, uint32_t node);
+int nexus_number(const struct sim *s, const struct nexus_id *id);
+
+/* load.c */
+void load_one(struct sim *s);
+
+/* crm.c */
+void crm_act(struct sim *s);
+void crm_fence(struct sim *s, uint32_t node);
+void crm_flush_news(struct sim *s, uint32_t about);
+void crm_node_gone(struct sim *s, uint32_t node);
+bool crm_settled(struct sim *s);
+
+/* history.c */
+uint8_t history_apply(struct node *n, uint32_t op, unsigned lu, const struct pr_model_op *c); /* the model's status */
+void history_acknowledged(struct node *n, uint32_t op, uint64_t since, uint8_t status);
+void history_anchor(struct node *n);
+void history_medium(struct node *n, struct slot *sl, bool write);
+void history_conflict(struct node *n, struct slot *sl);
+void history_pr_in(struct node *n, struct slot *sl);
+void history_blackout(struct sim *s);
+bool history_is_holder(const struct node *n);
+void history_check_equal(struct sim *s);
+
+#endif
