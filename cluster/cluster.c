@@ -295,12 +295,13 @@ static bool ring_has(const struct cluster *c, uint32_t node)
 	return false;
 }
 
-/* Loss of quorum counts at once; having it counts only for the ring that the group is in. */
+/* Loss of quorum counts at once; having it counts only for the ring that the group is in: that of a newer one is about
+ * members of whom the group has not been told yet, and a node that was parted would serve alone what they have outrun. */
 static void sync_quorum(struct cluster *c)
 {
 	if (!c->quorate)
 		replog_quorum(c->log, false);
-	else if (!c->ring_due && c->quorum_seq >= c->ring_seq)
+	else if (!c->ring_due && c->quorum_seq == c->ring_seq)
 		replog_quorum(c->log, true);
 }
 
