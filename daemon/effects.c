@@ -26,6 +26,7 @@ struct change {
 	bool gate_published, resv_published; /* once per job: the state is the same */
 	const struct alua_gate *old_gate; /* freed when the barrier has reported */
 	const struct resv_view *old_resv;
+	struct nexus_id *missed; /* of old_resv's registrants those that are none any more */
 	struct ua_scope abort;
 	struct lu_barrier_ua ua[CHANGE_UAS_MAX];
 	struct lu_barrier barrier;
@@ -178,6 +179,7 @@ static void job_free(struct job *j)
 			alua_gate_free(j->change[i].old_gate);
 			free((void *)j->change[i].old_resv);
 		}
+		free(j->change[i].missed);
 		free(j->change[i].part);
 	}
 	free(j);
@@ -357,6 +359,36 @@ void effects_run(void *arg, struct effects_run *run)
 
 /* ---- everything anew ---------------------------------------------------------------------------------------------- */
 
+static void add_missed_ua(struct change *c, enum ua ua, const struct nexus_id *ids, uint32_t n)
+{
+	if (n)
+		c->ua[c->barrier.nua++] = (struct lu_barrier_ua){ ua, { .kind = UA_SCOPE_ONLY, .n = n, .ids = ids } };
+}
+
+/* This node's nexuses may have lived on while it was away, and the operations that it missed raised unit attentions
+ * (SPC-4 5.13.11): what a snapshot has taken from them shows in the views. */
+static bool tell_missed(struct change *c, const struct resv_view *old, const struct resv_view *now)
+{
+	uint32_t n = 0;
+
+	if (!old || !old->nregistrants)
+		return true;
+	c->missed = calloc(old->nregistrants, sizeof(*c->missed));
+	if (!c->missed)
+		return false;
+	for (uint32_t i = 0; i < old->nregistrants; i++) {
+		struct resv_role role;
+
+		resv_role_of(now, &old->registrant[i], &role);
+		if (!role.registered)
+			c->missed[n++] = old->registrant[i];
+	}
+	add_missed_ua(c, UA_REGISTRATIONS_PREEMPTED, c->missed, n);
+	if (old->type != PR_NONE && now && now->type != old->type)
+		add_missed_ua(c, UA_RESERVATIONS_RELEASED, now->registrant, now->nregistrants);
+	return true;
+}
+
 static struct job *republish(struct daemon *d, bool resv)
 {
 	struct job *j = job_new(d);
@@ -371,7 +403,7 @@ static struct job *republish(struct daemon *d, bool resv)
 		c->barrier.drain = resv;
 		j->ok &= publish_media(c);
 		if (resv)
-			j->ok &= publish_resv(c);
+			j->ok &= publish_resv(c) && tell_missed(c, c->old_resv, lu_read(c->lu, resv));
 	}
 	return j;
 }
