@@ -143,7 +143,7 @@ run: deps
 	@SANDEM_BUILD=$(abspath $(BUILD)) tools/first-lun
 
 check: deps
-	@$(MAKE) --no-print-directory $(JOBS) all unit-bin
+	@$(MAKE) --no-print-directory $(JOBS) all unit-bin $(BUILD)/tests/sim/sim
 	@$(MAKE) --no-print-directory $(JOBS) $(ASAN) $(BUILD)/asan/sandemd unit-bin
 	@tests/check $(BUILD)
 
@@ -158,6 +158,16 @@ check-asan: deps
 check-tsan: deps
 	@$(MAKE) --no-print-directory $(JOBS) $(TSAN) $(BUILD)/tsan/sandemd unit-bin
 	@tests/check $(BUILD)/tsan unit conformance
+
+SEEDS ?= 1000000
+.PHONY: sim check-sim
+check-sim: deps
+	@$(MAKE) --no-print-directory $(JOBS) $(BUILD)/tests/sim/sim
+	@tests/check $(BUILD) sim
+
+sim: deps
+	@$(MAKE) --no-print-directory $(JOBS) $(BUILD)/tests/sim/sim
+	@tests/sim/run $(BUILD) --seeds $(SEEDS)
 
 check-cli check-conformance check-cluster check-bench: check-%: deps
 	@$(MAKE) --no-print-directory $(JOBS) all
@@ -188,6 +198,7 @@ help:
 	@echo "make all        build/sandemd, build/sandemctl, build/sandem-load"
 	@echo "make deps       install the Debian packages that are missing (root)"
 	@echo "make check-unit check-asan check-tsan check-cli check-conformance check-cluster check-bench"
+	@echo "make check-sim  60,000 schedules of a simulated cluster and the planted faults; make sim SEEDS=n: any number"
 	@echo "make bench      compare with tgt      make install PREFIX=/usr DESTDIR=      make clean"
 
 clean:

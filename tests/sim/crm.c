@@ -7,7 +7,7 @@ static void promoted(void *arg, bool ok, const char *message)
 {
 	struct crm_group *g = arg;
 
-	if (g->target->dying)
+	if (!g->target || g->target->dying)
 		return;
 	g->busy = false;
 	g->promoted = ok;
@@ -18,7 +18,7 @@ static void demoted(void *arg, bool ok, const char *message)
 {
 	struct crm_group *g = arg;
 
-	if (g->target->dying)
+	if (!g->target || g->target->dying)
 		return;
 	g->busy = false;
 	g->promoted = false;

@@ -90,15 +90,24 @@ static bool told(const struct node *n, const struct session *se, unsigned lu, ui
 	return q->n == 1 && q->code[0] >> 8 == 0x29 && se->since > since; /* collapsed, or a new nexus */
 }
 
-static void check_told(struct node *n, const struct history *h, uint64_t since)
+/* The node was away when it happened. What a nexus there was to the logical unit before is known, not what it became meanwhile. */
+static bool missed(const struct node *n, int at, unsigned nexus)
 {
+	const struct sim *s = n->sim;
+
+	return n->restored >= 0 && descends(s, n->restored, at) && !s->history[n->before_restore].pr[s->history[at].lu].key[nexus];
+}
+
+static void check_told(struct node *n, int at, uint64_t since)
+{
+	const struct history *h = &n->sim->history[at];
 	const struct pr_model *m = &h->pr[h->lu];
 
 	for (unsigned i = 0; i < INITIATORS; i++) {
 		unsigned nexus = nexus_of(n->sim, i, n->id);
 		const struct session *se = &n->session[i];
 
-		if (se->since >= since)
+		if (se->since >= since || missed(n, at, nexus))
 			continue;
 		if (m->told_preempted[nexus] && !told(n, se, h->lu, since, true))
 			sim_fail(n->sim, "P1: operation %u on LU %d is acknowledged, but initiator %u on node %u is not told that "
@@ -120,7 +129,7 @@ static void check_everywhere(struct sim *s, int at, uint64_t since)
 			sim_fail(s, "P1: operation %u is acknowledged, but node %u serves without having applied it",
 				 s->history[at].op, i);
 		else if (s->history[at].status == STATUS_GOOD)
-			check_told(n, &s->history[at], since);
+			check_told(n, at, since);
 	}
 }
 
@@ -257,7 +266,8 @@ void history_blackout(struct sim *s)
 	sim_trace(s, "all have lost power; acknowledged was history %d", s->frontier);
 	s->old_frontier = s->frontier;
 	s->base_known = false;
-	*h = (struct history){ .parent = -1, .lu = -1 };
+	memset(s->medium_epoch, 0, sizeof(s->medium_epoch)); /* ownership does not survive either */
+	*h = s->history[0]; /* until one goes on from its disk */
 	s->root = s->frontier = s->nhistories++;
 }
 

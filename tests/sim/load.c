@@ -167,6 +167,7 @@ static void send_pr_out(struct node *n, unsigned initiator, unsigned lu, const s
 
 	if (!sl)
 		return;
+	n->sim->cur = n;
 	sl->pr = *c;
 	sl->cmd.cdb[0] = 0x5f;
 	sl->cmd.cdb[1] = c->action;

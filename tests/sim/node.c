@@ -173,6 +173,8 @@ static int pr_restore(void *state, const uint8_t *p, size_t len, char *err, size
 	rc = pr_service_ops.restore(n->d.pr, p, len - sizeof(history), err, errlen);
 	if (rc)
 		return rc;
+	n->before_restore = n->history;
+	n->restored = history;
 	n->history = history;
 	n->from_disk = history == n->sim->root;
 	if (planted(n, PLANT_TORN_SNAPSHOT) && n->d.pr->lus.n)
@@ -441,6 +443,8 @@ void node_boot(struct node *n)
 	n->dying = n->paused = n->left = n->leaving = false;
 	n->history = s->root;
 	n->from_disk = true;
+	n->restored = -1;
+	n->slow = sim_random(s) % 4;
 	machine_reset(n);
 	n->d.loop = (qb_loop_t *)n;
 	n->d.node = n->id;
@@ -530,7 +534,8 @@ void node_die(struct node *n, enum replog_gone_reason reason)
 	while (reason != REPLOG_LEFT && chance(s, 2) && machine_work(n))
 		; /* a commit under way may have reached the disk */
 	n->dying = true;
-	n->at_death = n->history;
+	if (!n->from_disk)
+		n->at_death = n->history;
 	net_gone(n, reason);
 	net_clear(n);
 	come_to_rest(n);
@@ -582,9 +587,9 @@ static bool try(struct node *n, unsigned what)
 	case 7:
 		return machine_reactor(n, what - 6);
 	case 8:
-		return machine_work(n);
+		return !(n->slow & 1 && sim_random(n->sim) % 8) && machine_work(n);
 	case 9:
-		return machine_io(n);
+		return !(n->slow & 2 && sim_random(n->sim) % 8) && machine_io(n);
 	case 10:
 		return machine_timer(n);
 	}

@@ -134,7 +134,7 @@ static unsigned serving(const struct sim *s)
 
 static bool may_fault(const struct sim *s)
 {
-	return s->any_fault || (s->nodes - serving(s) + 1) * 2 <= s->nodes;
+	return (s->nodes - serving(s) + 1) * 2 <= s->nodes;
 }
 
 static void crash(struct sim *s, struct node *n, enum replog_gone_reason reason)
@@ -198,7 +198,7 @@ static void end_partition(struct sim *s)
 	for (uint32_t i = 1; i <= s->nodes; i++) {
 		bool quorate = s->two_node || serving(s);
 
-		if (s->node[i].up && s->node[i].partition != winner && quorate && sim_random(s) % 8)
+		if (s->node[i].up && s->node[i].partition != winner && quorate && (s->two_node || sim_random(s) % 8))
 			crash(s, &s->node[i], REPLOG_NODE_DOWN);
 	}
 	if (!s->partitions)
@@ -224,8 +224,8 @@ static void act(struct sim *s)
 		if (n->running && may_fault(s) && !s->partitions)
 			crash(s, n, REPLOG_NODE_DOWN);
 		break;
-	case 1:
-		if (n->running && may_fault(s) && !s->partitions)
+	case 1: /* quorum counts nodes: what the last process of several has acknowledged is on its disk alone */
+		if (n->running && may_fault(s) && !s->partitions && !s->any_fault)
 			crash(s, n, REPLOG_PROCESS_DOWN);
 		break;
 	case 2:
@@ -313,8 +313,10 @@ static void finish(struct sim *s)
 {
 	if (s->partitions)
 		net_heal(s);
-	for (uint32_t i = 1; i <= s->nodes; i++)
+	for (uint32_t i = 1; i <= s->nodes; i++) {
 		s->node[i].paused = false;
+		s->node[i].slow = 0;
+	}
 	for (unsigned k = 0; k < 400 && !*s->broken; k++) {
 		fence_somebody(s);
 		for (uint32_t i = 1; i <= s->nodes; i++)

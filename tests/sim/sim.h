@@ -141,6 +141,7 @@ struct node {
 	struct cds_list_head tagged; /* its proposals under way */
 	uint32_t proposing;	  /* identity of the operation under way in it */
 	int history;		  /* of its state, index into sim->history */
+	int restored, before_restore; /* by the last snapshot, in place of what; -1 */
 	bool from_disk;		  /* … as far as it can know: its state is what it has loaded */
 	bool left;		  /* its goodbye is through */
 	int at_death;		  /* history at the last power loss */
@@ -159,6 +160,7 @@ struct node {
 	uint64_t random;
 	/* stable */
 	struct sim_store store;
+	unsigned slow; /* 1: its store and device openings, 2: its medium */
 	uint32_t fence_news; /* bit: nodes whose fencing it is still to hear of */
 };
 

@@ -169,9 +169,10 @@ static bool is_done_already(const struct pr_model *m, const struct pr_model_op *
 
 uint8_t pr_model_apply(struct pr_model *m, const struct pr_model_op *c)
 {
+	bool registers = (c->action == PR_REGISTER || c->action == PR_REGISTER_AND_IGNORE) && (m->key[c->from] || c->sa_key);
 	uint8_t status = apply(m, c);
 
-	if (status == STATUS_GOOD && (c->action == PR_REGISTER || c->action == PR_REGISTER_AND_IGNORE))
+	if (status == STATUS_GOOD && registers)
 		m->aptpl = c->aptpl;
 	if (status == STATUS_RESERVATION_CONFLICT && c->repeated && is_done_already(m, c))
 		return STATUS_GOOD;

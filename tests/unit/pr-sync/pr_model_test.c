@@ -29,6 +29,8 @@ static struct pr_model_op random_command(unsigned *seed, const struct pr_model *
 		.key = rand_r(seed) % 4,
 		.sa_key = rand_r(seed) % 4,
 		.all_tg_pt = rand_r(seed) % 4 == 0,
+		.aptpl = rand_r(seed) % 4 == 0,
+		.repeated = rand_r(seed) % 4 == 0,
 	};
 
 	if (rand_r(seed) % 4) /* mostly with the right key, or little would happen */
@@ -61,7 +63,8 @@ static bool agree(const struct pr_model *m, const struct pr *pr, const struct pr
 		if ((pr->type != PR_NONE && pr_is_holder(pr, r)) != pr_model_holds(m, i))
 			return false;
 	}
-	return n == pr->n && (unsigned)pr->type == m->type && pr->generation == m->generation;
+	return n == pr->n && (unsigned)pr->type == m->type && pr->generation == m->generation &&
+	       pr->aptpl == m->aptpl;
 }
 
 /* Whoever could do something before and can't now has to be drained (P2). */
@@ -94,7 +97,7 @@ static void step(struct pr *pr, struct pr_model *m, unsigned *seed, unsigned sta
 	struct pr_model_op c = random_command(seed, m);
 	struct pr_model before = *m;
 	struct pr_op op = { .action = c.action, .nexus = id_of(c.from), .type = c.type, .key = c.key,
-			    .sa_key = c.sa_key, .all_tg_pt = c.all_tg_pt, .nrtpi = 2, .rtpi = ports };
+			    .sa_key = c.sa_key, .all_tg_pt = c.all_tg_pt, .aptpl = c.aptpl, .repeated = c.repeated, .nrtpi = 2, .rtpi = ports };
 	struct pr_outcome out;
 	uint8_t expected = pr_model_apply(m, &c);
 
