@@ -52,7 +52,7 @@ void effects_situation(const struct ownership *o, struct alua_situation *out)
 	*out = (struct alua_situation){
 		.group = alua_service_find(d->alua, o->group),
 		.self = d->node,
-		.failed = o->failed,
+		.failed = o->failed || o->give_up_locally, /* the devices are on their way out */
 		.serving = d->cluster && cluster_state(d->cluster) == CLUSTER_SERVING,
 		.member = d->alua->member,
 		.nmembers = d->alua->nmembers,

@@ -360,6 +360,7 @@ static void requested(void *cookie, enum propose_status status, const void *resu
 	if (status != PROPOSE_OK || len != 1) {
 		if (q.want == WANT_RELEASED) { /* can't be told; this node's own part can be done all the same */
 			q.o->give_up_locally = true;
+			effects_group_failed(q.o); /* also where it serves again while the devices are drained */
 			wait_for(q.o, q.want, q.done, q.arg);
 			ownership_reconcile(q.o);
 			return;
