@@ -322,7 +322,7 @@ void ownership_reconcile(struct ownership *o)
 			reconcile_closed(o, g);
 		else if (o->error[0] && o->epoch == g->epoch)
 			report(o, GROUP_OPEN_FAILED, g->epoch);
-		else
+		else if (serving(o)) /* a joiner's snapshot may speak of an ownership that its last process took with it */
 			start_open(o, g->epoch);
 		break;
 	case OWNERSHIP_OPEN:
