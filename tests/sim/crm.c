@@ -71,6 +71,23 @@ void crm_act(struct sim *s)
 		demote(s, i);
 }
 
+/* At the end every group is to have an owner. */
+void crm_settle(struct sim *s)
+{
+	for (unsigned i = 0; i < s->groups; i++) {
+		struct crm_group *g = &s->crm[i];
+
+		if (g->busy && ++g->waited == 100) /* its timeout: on-fail=fence */
+			crm_fence(s, g->at);
+		if (g->busy || g->promoted)
+			continue;
+		if (g->at)
+			demote(s, i);
+		else
+			promote(s, i);
+	}
+}
+
 /* The node is known to be down: its groups are free. */
 void crm_node_gone(struct sim *s, uint32_t node)
 {

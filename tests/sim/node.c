@@ -173,7 +173,6 @@ static int pr_restore(void *state, const uint8_t *p, size_t len, char *err, size
 	rc = pr_service_ops.restore(n->d.pr, p, len - sizeof(history), err, errlen);
 	if (rc)
 		return rc;
-	n->before_restore = n->history;
 	n->restored = history;
 	n->history = history;
 	n->from_disk = history == n->sim->root;

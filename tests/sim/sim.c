@@ -312,7 +312,7 @@ static void say_what_is_missing(struct sim *s)
 static void finish(struct sim *s)
 {
 	if (s->partitions)
-		net_heal(s);
+		end_partition(s);
 	for (uint32_t i = 1; i <= s->nodes; i++) {
 		s->node[i].paused = false;
 		s->node[i].slow = 0;
@@ -325,11 +325,13 @@ static void finish(struct sim *s)
 			else if (!s->node[i].running && !s->partitions)
 				start(s, &s->node[i]);
 		steps(s, 20000);
-		for (unsigned g = 0; g < s->groups; g++)
-			if (!s->crm[g].promoted)
-				crm_act(s);
+		crm_settle(s);
 		if (at_rest(s))
 			break;
+		pass(s);
+	}
+	for (unsigned k = 0; k < 50 && !*s->broken && !at_rest(s); k++) { /* nothing is asked of it any more */
+		steps(s, 20000);
 		pass(s);
 	}
 	if (!*s->broken && !at_rest(s))

@@ -141,7 +141,7 @@ struct node {
 	struct cds_list_head tagged; /* its proposals under way */
 	uint32_t proposing;	  /* identity of the operation under way in it */
 	int history;		  /* of its state, index into sim->history */
-	int restored, before_restore; /* by the last snapshot, in place of what; -1 */
+	int restored; /* by the last snapshot; -1 */
 	bool from_disk;		  /* … as far as it can know: its state is what it has loaded */
 	bool left;		  /* its goodbye is through */
 	int at_death;		  /* history at the last power loss */
@@ -167,6 +167,7 @@ struct node {
 struct crm_group {
 	uint32_t at;	    /* node that may have it; 0: nobody */
 	bool busy, promoted;
+	unsigned waited; /* for an answer, at the end */
 	struct node *target;
 };
 
@@ -244,6 +245,7 @@ void load_one(struct sim *s);
 
 /* crm.c */
 void crm_act(struct sim *s);
+void crm_settle(struct sim *s);
 void crm_fence(struct sim *s, uint32_t node);
 void crm_flush_news(struct sim *s, uint32_t about);
 void crm_node_gone(struct sim *s, uint32_t node);
