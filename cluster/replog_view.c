@@ -168,6 +168,8 @@ static bool member_gone(struct replog *r, const struct replog_gone *g)
 
 	if (lost)
 		view_unsync(r, m, g->reason == REPLOG_NODE_DOWN);
+	else if (m && !self_synced(r) && m->node != r->p.node && g->reason == REPLOG_NODE_DOWN)
+		unfenced_add(r, m->node, m->incarnation); /* it may be the cluster that this joiner was to join */
 	if (m)
 		member_remove(r, m);
 	return lost;
