@@ -402,10 +402,10 @@ static int hunt(struct sim *s, enum plant plant, uint64_t from, uint64_t seeds)
 {
 	for (uint64_t seed = from; seed < from + seeds; seed++)
 		if (!run(seed, plant, false, s)) {
-			printf("%s: found at seed %llu: %s\n", plants[plant].name, (unsigned long long)seed, s->broken);
+			printf("planted %s: found at seed %llu: %s\n", plants[plant].name, (unsigned long long)seed, s->broken);
 			return 0;
 		}
-	printf("%s: NOT found within %llu seeds: %s\n", plants[plant].name, (unsigned long long)seeds, plants[plant].what);
+	printf("planted %s: NOT found within %llu seeds: %s\n", plants[plant].name, (unsigned long long)seeds, plants[plant].what);
 	return 1;
 }
 
