@@ -119,6 +119,8 @@ struct ownership {
 	char error[544]; /* why the last open or close failed, or the medium */
 	qb_loop_timer_handle handover_timer;
 	bool handover_armed;
+	qb_loop_timer_handle retry_timer;
+	bool retry_armed;
 	struct cds_list_head waiters;
 };
 

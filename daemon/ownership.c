@@ -16,6 +16,8 @@
 #include "daemon/daemon.h"
 #include "drivers/disk/disk_handlers.h"
 
+#define REPORT_RETRY_MS 100
+
 enum want { WANT_ACTIVE, WANT_RELEASED };
 
 struct ownership_waiter {
@@ -84,6 +86,22 @@ struct report {
 
 static void handover_watch(struct ownership *o);
 
+static void retry_expired(void *arg)
+{
+	struct ownership *o = arg;
+
+	o->retry_armed = false;
+	ownership_reconcile(o);
+}
+
+/* A report that was not taken is made again, but not at once: whatever refused it may go on to. */
+static void try_again_later(struct ownership *o)
+{
+	if (!o->retry_armed)
+		o->retry_armed = qb_loop_timer_add(o->d->loop, QB_LOOP_MED, REPORT_RETRY_MS * QB_TIME_NS_IN_MSEC, o,
+						   retry_expired, &o->retry_timer) == 0;
+}
+
 static void reported(void *cookie, enum propose_status status, const void *result, size_t len)
 {
 	struct report *r = cookie;
@@ -102,7 +120,10 @@ static void reported(void *cookie, enum propose_status status, const void *resul
 	if (g->phase == GROUP_HANDOVER)
 		handover_watch(o);
 	free(r);
-	ownership_reconcile(o);
+	if (status == PROPOSE_OK)
+		ownership_reconcile(o);
+	else
+		try_again_later(o);
 }
 
 static void propose(struct ownership *o, enum group_action action, uint64_t epoch, propose_done_fn done,
@@ -462,6 +483,8 @@ void ownership_fini(struct ownership *o)
 	tell(o, WANT_RELEASED, o->phase == OWNERSHIP_CLOSED, "the daemon ends");
 	if (o->handover_armed)
 		qb_loop_timer_del(o->d->loop, o->handover_timer);
+	if (o->retry_armed)
+		qb_loop_timer_del(o->d->loop, o->retry_timer);
 	for (uint32_t i = 0; i < o->nlus; i++)
 		free(o->barrier[i].part);
 	free(o->barrier);

@@ -362,6 +362,7 @@ static void make_groups(struct node *n)
 	}
 	n->d.alua = alua_service_new(names, n->sim->groups);
 	n->d.pr = pr_service_new();
+	n->d.media = media_service_new();
 	effects_init(&n->d);
 }
 
@@ -378,11 +379,12 @@ static const struct config *the_config(const struct sim *s)
 
 static void join(struct node *n)
 {
-	const struct service services[] = { { &alua_service_ops, n->d.alua }, { &followed_ops, n } };
+	const struct service services[] = { { &alua_service_ops, n->d.alua }, { &followed_ops, n },
+					    { &media_service_ops, n->d.media } };
 	const struct cluster_callbacks cb = { n, run_effects, publish_all, state_changed, harmless };
 	struct cluster_node nodes[NODES];
 	struct cluster_params p = { .name = "sim", .node = n->id, .nodes = nodes, .nnodes = n->sim->nodes, .state_dir = "sim",
-				    .services = services, .nservices = 2, .loop = n->d.loop, .control = &n->d.core.control };
+				    .services = services, .nservices = 3, .loop = n->d.loop, .control = &n->d.core.control };
 	char err[512];
 
 	for (uint32_t i = 0; i < n->sim->nodes; i++)
@@ -512,6 +514,7 @@ static void free_process(struct node *n)
 		free_lu(n, i);
 	pr_cmd_fini(&n->d.pr_cmd);
 	alua_service_free(n->d.alua);
+	media_service_free(n->d.media);
 	pr_service_free(n->d.pr);
 	free(n->d.ownership);
 	for (unsigned i = 0; i < REACTORS; i++) {
