@@ -167,7 +167,7 @@ check-sim: deps
 
 sim: deps
 	@$(MAKE) --no-print-directory $(JOBS) $(BUILD)/tests/sim/sim
-	@tests/sim/run $(BUILD) --seeds $(SEEDS)
+	@tests/sim/run $(BUILD) --blackouts --seeds $(SEEDS)
 
 check-cli check-conformance check-cluster check-bench: check-%: deps
 	@$(MAKE) --no-print-directory $(JOBS) all
@@ -198,7 +198,7 @@ help:
 	@echo "make all        build/sandemd, build/sandemctl, build/sandem-load"
 	@echo "make deps       install the Debian packages that are missing (root)"
 	@echo "make check-unit check-asan check-tsan check-cli check-conformance check-cluster check-bench"
-	@echo "make check-sim  24,000 schedules of a simulated cluster and the planted faults; make sim SEEDS=n: any number"
+	@echo "make check-sim  24,000 schedules of a simulated cluster and the planted faults; make sim SEEDS=n: any number, power losses of all nodes, too"
 	@echo "make bench      compare with tgt      make install PREFIX=/usr DESTDIR=      make clean"
 
 clean:
