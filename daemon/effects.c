@@ -161,9 +161,10 @@ int effects_init(struct daemon *d)
 
 /* ---- jobs ------------------------------------------------------------------------------------------------ */
 
-static struct job *job_new(struct daemon *d)
+/* max: logical units that it can concern. */
+static struct job *job_new(struct daemon *d, uint32_t max)
 {
-	struct job *j = calloc(1, sizeof(*j) + d->core.nlus * sizeof(j->change[0]));
+	struct job *j = calloc(1, sizeof(*j) + max * sizeof(j->change[0]));
 
 	if (!j)
 		return NULL;
@@ -206,15 +207,11 @@ static void barrier_done(struct lu_barrier *b)
 		job_end(j);
 }
 
-/* The change of one logical unit in this job; a new one has its barrier prepared. NULL: no memory. */
-static struct change *change_of(struct job *j, struct lu *lu)
+/* A logical unit that the job does not concern yet, with its barrier prepared. NULL: no memory. */
+static struct change *change_add(struct job *j, struct lu *lu)
 {
-	struct change *c;
+	struct change *c = &j->change[j->n++];
 
-	for (uint32_t i = 0; i < j->n; i++)
-		if (j->change[i].lu == lu)
-			return &j->change[i];
-	c = &j->change[j->n++];
 	*c = (struct change){ .job = j, .lu = lu };
 	c->barrier = (struct lu_barrier){ .lu = lu, .ua = c->ua, .done = barrier_done };
 	c->part = c->barrier.part = calloc(j->d->core.nreactors, sizeof(*c->part));
@@ -223,6 +220,23 @@ static struct change *change_of(struct job *j, struct lu *lu)
 		return NULL;
 	}
 	return c;
+}
+
+/* The change of one logical unit in this job. NULL: no memory. */
+static struct change *change_of(struct job *j, struct lu *lu)
+{
+	for (uint32_t i = 0; i < j->n; i++)
+		if (j->change[i].lu == lu)
+			return &j->change[i];
+	return change_add(j, lu);
+}
+
+static void change_ua(struct change *c, enum ua ua, const struct ua_scope *scope)
+{
+	if (c->barrier.nua == CHANGE_UAS_MAX) /* more than any service raises at once */
+		c->job->ok = false;
+	else
+		c->ua[c->barrier.nua++] = (struct lu_barrier_ua){ ua, *scope };
 }
 
 static void job_start(struct job *j)
@@ -236,20 +250,21 @@ static void job_start(struct job *j)
 		job_end(j);
 }
 
-/* ---- one effect on one logical unit ------------------------------------------------------------------------- */
-
-static void add_ua(struct change *c, const struct effect *e)
+/* For what must not stay as it is: a gate that can't be closed is worse than no daemon (P4). */
+static void job_start_or_end(struct job *j, const char *what)
 {
-	if (c->barrier.nua == CHANGE_UAS_MAX) { /* more than any service raises at once */
-		c->job->ok = false;
-		return;
+	if (!j || !j->ok) {
+		log_error("out of memory while %s; ending at once", what);
+		abort();
 	}
-	c->ua[c->barrier.nua++] = (struct lu_barrier_ua){
-		e->ua, { .kind = e->scope, .n = e->nids, .ids = e->ids } };
+	job_start(j);
 }
+
+/* ---- one effect on one logical unit ------------------------------------------------------------------------- */
 
 static void carry_out(struct job *j, const struct effect *e, struct lu *lu, bool (*publish)(struct change *))
 {
+	const struct ua_scope scope = { .kind = e->scope, .n = e->nids, .ids = e->ids };
 	struct change *c = change_of(j, lu);
 
 	if (!c)
@@ -263,10 +278,10 @@ static void carry_out(struct job *j, const struct effect *e, struct lu *lu, bool
 		j->ok &= publish(c);
 		break;
 	case EFFECT_UA:
-		add_ua(c, e);
+		change_ua(c, e->ua, &scope);
 		break;
 	case EFFECT_ABORT:
-		c->abort = (struct ua_scope){ .kind = e->scope, .n = e->nids, .ids = e->ids };
+		c->abort = scope;
 		c->barrier.abort = &c->abort;
 		c->barrier.drain = true;
 		break;
@@ -341,7 +356,7 @@ void effects_run(void *arg, struct effects_run *run)
 {
 	struct daemon *d = arg;
 	bool is_alua = run->service->ops->id == ALUA_SERVICE_ID;
-	struct job *j = job_new(d);
+	struct job *j = job_new(d, is_alua ? d->core.nlus : run->n); /* others name logical units, not groups */
 
 	if (!j) {
 		cluster_effects_done(d->cluster, run, false);
@@ -361,8 +376,10 @@ void effects_run(void *arg, struct effects_run *run)
 
 static void add_missed_ua(struct change *c, enum ua ua, const struct nexus_id *ids, uint32_t n)
 {
+	const struct ua_scope scope = { .kind = UA_SCOPE_ONLY, .n = n, .ids = ids };
+
 	if (n)
-		c->ua[c->barrier.nua++] = (struct lu_barrier_ua){ ua, { .kind = UA_SCOPE_ONLY, .n = n, .ids = ids } };
+		change_ua(c, ua, &scope);
 }
 
 /* This node's nexuses may have lived on while it was away, and the operations that it missed raised unit attentions
@@ -391,12 +408,12 @@ static bool tell_missed(struct change *c, const struct resv_view *old, const str
 
 static struct job *republish(struct daemon *d, bool resv)
 {
-	struct job *j = job_new(d);
+	struct job *j = job_new(d, d->core.nlus);
 
 	if (!j)
 		return NULL;
 	for (uint32_t i = 0; i < d->core.nlus; i++) {
-		struct change *c = change_of(j, d->core.lu[i]);
+		struct change *c = change_add(j, d->core.lu[i]);
 
 		if (!c)
 			continue;
@@ -408,21 +425,16 @@ static struct job *republish(struct daemon *d, bool resv)
 	return j;
 }
 
-/* As in effects_state_changed(): a gate that can't be closed is worse than no daemon. */
 void effects_group_failed(struct ownership *o)
 {
-	struct job *j = job_new(o->d);
+	struct job *j = job_new(o->d, o->nlus);
 
 	for (uint32_t i = 0; j && i < o->nlus; i++) {
-		struct change *c = change_of(j, o->lu[i]);
+		struct change *c = change_add(j, o->lu[i]);
 
 		j->ok = c && publish_gate(c) && j->ok;
 	}
-	if (!j || !j->ok) {
-		log_error("out of memory while closing the gates; ending at once");
-		abort();
-	}
-	job_start(j);
+	job_start_or_end(j, "closing the gates");
 }
 
 void effects_publish_all(void *arg)
@@ -476,18 +488,10 @@ static void promote_all(struct daemon *d)
 void effects_state_changed(void *arg, enum cluster_state s, const char *why)
 {
 	struct daemon *d = arg;
-	struct job *j;
 
 	if (!d->cluster) /* while it starts: the first gates refuse anyway */
 		return;
-	j = republish(d, false);
-	if (!j) { /* P4 can't be kept: better no daemon than one that serves */
-		log_error("out of memory while closing the gates; ending at once");
-		abort();
-	}
-	if (!j->ok)
-		abort();
-	job_start(j);
+	job_start_or_end(republish(d, false), "closing the gates");
 	reconcile_all(d);
 	if (s == CLUSTER_SERVING && d->standalone && !d->iscsi && !d->promoting)
 		promote_all(d);
@@ -512,21 +516,14 @@ static bool same_states(const struct alua_gate *a, const struct alua_gate *b)
 void effects_link_changed(void *arg)
 {
 	struct daemon *d = arg;
+	const struct ua_scope all = { .kind = UA_SCOPE_ALL };
 	struct job *j;
 
 	d->nlink_to = link_to(d->link, d->link_to);
 	d->nlink_from = link_from(d->link, d->link_from);
 	j = republish(d, false);
-	if (!j || !j->ok) { /* commands would go where nobody takes them */
-		log_error("out of memory while publishing port states; ending at once");
-		abort();
-	}
-	for (uint32_t i = 0; i < j->n; i++)
-		if (!same_states(j->change[i].old_gate, j->change[i].lu->gate)) {
-			struct change *c = &j->change[i];
-
-			c->ua[c->barrier.nua++] = (struct lu_barrier_ua){ UA_ASYMMETRIC_ACCESS_CHANGED,
-									  { .kind = UA_SCOPE_ALL } };
-		}
-	job_start(j);
+	for (uint32_t i = 0; j && j->ok && i < j->n; i++)
+		if (!same_states(j->change[i].old_gate, j->change[i].lu->gate))
+			change_ua(&j->change[i], UA_ASYMMETRIC_ACCESS_CHANGED, &all);
+	job_start_or_end(j, "publishing port states"); /* commands would go where nobody takes them */
 }
