@@ -64,6 +64,8 @@ struct cluster {
 	unsigned publishing; /* answers still missing */
 	bool published_ok;
 	struct persist_waiter published;
+	struct persist_waiter version_stored;
+	bool storing_version;
 	void (*left)(void *arg);
 	void *left_arg;
 	uint64_t leave_end;
@@ -214,9 +216,12 @@ struct lineage_waiter {
 static void lineage_waiter_done(struct persist_waiter *w, bool ok)
 {
 	struct lineage_waiter *lw = caa_container_of(w, struct lineage_waiter, w);
+	struct cluster *c = lw->cluster;
 
-	replog_lineage_persisted(lw->cluster->log, lw->generation, ok);
+	replog_lineage_persisted(c->log, lw->generation, ok);
 	free(lw);
+	if (ok && c->cb.committed)
+		c->cb.committed(c->cb.arg);
 }
 
 static void io_persist_lineage(void *arg, const struct replog_lineage *l)
@@ -231,6 +236,30 @@ static void io_persist_lineage(void *arg, const struct replog_lineage *l)
 	*lw = (struct lineage_waiter){ .w.done = lineage_waiter_done, .cluster = c, .generation = l->generation };
 	persist_lineage(&c->persist, l);
 	persist_wait(&c->persist, &lw->w);
+}
+
+static void version_stored(struct persist_waiter *w, bool ok)
+{
+	struct cluster *c = caa_container_of(w, struct cluster, version_stored);
+
+	c->storing_version = false;
+	if (!ok)
+		replog_fail(c->log, "the store of this node failed: see the log, repair the state directory, restart sandemd");
+}
+
+/* In front of whatever is stored later, and soon: a program that does not know this version is then refused here. */
+static void io_version_changed(void *arg, uint32_t version)
+{
+	struct cluster *c = arg;
+
+	persist_version(&c->persist, version);
+	if (!c->storing_version) {
+		c->storing_version = true;
+		c->version_stored.done = version_stored;
+		persist_wait(&c->persist, &c->version_stored);
+	}
+	if (c->cb.version_changed)
+		c->cb.version_changed(c->cb.arg);
 }
 
 /* ---- the log's other outputs ----------------------------------------------------------------------- */
@@ -429,6 +458,24 @@ static int note_loaded(struct loading *ld, uint16_t service, const char *object)
 	return ld->durable[ld->n++].object ? 0 : -ENOMEM;
 }
 
+static int load_version(struct loading *ld, const void *value, size_t len)
+{
+	uint32_t version;
+
+	if (persist_version_parse(&version, value, len)) {
+		snprintf(ld->err, ld->errlen, "%s: the record of the protocol's version is not readable: restore the directory, or "
+			 "move it away to take the other nodes' state", ld->p->state_dir);
+		return -EBADMSG;
+	}
+	if (version > REPLOG_VERSION) {
+		snprintf(ld->err, ld->errlen, "%s: the cluster uses protocol version %u, this program speaks up to %u: update sandemd; "
+			 "there is no way back", ld->p->state_dir, version, REPLOG_VERSION);
+		return -EPROTONOSUPPORT;
+	}
+	ld->log->lineage.version = version;
+	return 0;
+}
+
 static int load_one(void *arg, const char *key, const void *value, size_t len)
 {
 	struct loading *ld = arg;
@@ -443,6 +490,8 @@ static int load_one(void *arg, const char *key, const void *value, size_t len)
 			 "or move it away to take the other nodes' state", ld->p->state_dir);
 		return -EBADMSG;
 	}
+	if (!strcmp(key, PERSIST_VERSION_KEY))
+		return load_version(ld, value, len);
 	s = slash ? service_named(ld->p, key, slash - key) : NULL;
 	if (!s || !s->ops->load) {
 		snprintf(ld->err, ld->errlen, "%s: \"%s\" is of a service that this version does not have: update sandemd",
@@ -455,6 +504,27 @@ static int load_one(void *arg, const char *key, const void *value, size_t len)
 		return -EBADMSG;
 	}
 	return note_loaded(ld, s->ops->id, slash + 1);
+}
+
+/* A service that the version in use does not have has kept nothing. */
+static int loaded_check(struct loading *ld)
+{
+	const struct replog_lineage *l = &ld->log->lineage;
+	uint32_t version = l->version ? l->version : 1;
+
+	for (size_t i = 0; i < ld->n; i++) {
+		for (size_t k = 0; k < ld->p->nservices; k++) {
+			const struct service_ops *ops = ld->p->services[k].ops;
+
+			if (ops->id != ld->durable[i].service || ops->since <= version)
+				continue;
+			snprintf(ld->err, ld->errlen, "%s: \"%s/%s\" needs protocol version %u, and the directory is of version %u: "
+				 "restore it, or move it away to take the other nodes' state", ld->p->state_dir, ops->name,
+				 ld->durable[i].object, ops->since, version);
+			return -EBADMSG;
+		}
+	}
+	return 0;
 }
 
 static void copy_nodes(struct cluster *c, const struct cluster_params *p)
@@ -482,17 +552,22 @@ static int create_log(struct cluster *c, const struct cluster_params *p, char *e
 				    .incarnation = random64(NULL),
 				    .services = p->services,
 				    .nservices = p->nservices,
+				    .nnodes = p->nnodes,
 				    .check_ns = CHECK_NS };
 	struct replog_io io = { c,		 io_send,	   io_run_effects, io_publish_all, io_persist_lineage,
-				io_state_changed, io_harmless, random64,	   io_wake,	   io_log };
+				io_state_changed, io_version_changed, io_harmless, random64, io_wake, io_log };
 	struct loading ld = { .p = p, .log = &lp, .err = err, .errlen = errlen };
 	int code;
 
 	memcpy(lp.config_digest, p->config_digest, sizeof(lp.config_digest));
+	memcpy(lp.fixed_digest, p->fixed_digest, sizeof(lp.fixed_digest));
 	snprintf(err, errlen, "%s: out of memory while loading", p->state_dir);
 	code = store_each(c->store, load_one, &ld);
+	if (!code)
+		code = loaded_check(&ld);
 	lp.durables = ld.durable;
 	lp.ndurables = ld.n;
+	lp.outdated = persist_lineage_is_older(&lp.lineage, p->newest_generation, p->newest_history);
 	if (!code)
 		c->log = replog_new(&lp, &io);
 	for (size_t i = 0; i < ld.n; i++)
@@ -624,9 +699,29 @@ bool cluster_quorate(const struct cluster *c)
 	return replog_quorate(c->log);
 }
 
+void cluster_lineage(const struct cluster *c, struct replog_lineage *out)
+{
+	replog_lineage(c->log, out);
+}
+
+uint64_t cluster_branch(const struct cluster *c)
+{
+	return replog_branch(c->log);
+}
+
 uint64_t cluster_position(const struct cluster *c)
 {
 	return replog_position(c->log);
+}
+
+uint32_t cluster_version(const struct cluster *c)
+{
+	return replog_version(c->log);
+}
+
+bool cluster_has(const struct cluster *c, uint16_t service)
+{
+	return replog_has(c->log, service);
 }
 
 size_t cluster_members(const struct cluster *c, struct cluster_member *out, size_t max)
@@ -635,7 +730,8 @@ size_t cluster_members(const struct cluster *c, struct cluster_member *out, size
 	size_t n = replog_members(c->log, m, REPLOG_MEMBERS_MAX);
 
 	for (size_t i = 0; i < n && i < max; i++)
-		out[i] = (struct cluster_member){ m[i].node, node_name(c, m[i].node), m[i].synced, m[i].acked };
+		out[i] = (struct cluster_member){ m[i].node, node_name(c, m[i].node), m[i].synced, m[i].acked,
+						  m[i].version_max };
 	return n;
 }
 

@@ -41,7 +41,12 @@ struct cluster_params {
 	size_t nnodes;
 	bool local;		 /* --standalone: no corosync, one member, always quorate */
 	const char *state_dir;	 /* of the store; created when missing */
-	uint8_t config_digest[32]; /* members with another one are refused, with a message */
+	/* What somebody outside of the nodes knows to be the newest committed history; 0: nobody does. A node that does not
+	 * know this history and has an older one waits for those who have it. */
+	uint64_t newest_generation, newest_history;
+	/* Members with others are refused, with a message: of all of the file as long as version 1 of the protocol is in use, as
+	 * it has no replicated configuration; later of what can't change while the cluster runs. */
+	uint8_t config_digest[32], fixed_digest[32];
 	const struct service *services; /* copied; the states outlive the cluster */
 	size_t nservices;
 	qb_loop_t *loop;	 /* the control thread's */
@@ -65,6 +70,10 @@ struct cluster_callbacks {
 	 * cluster_fencing_confirmed(node). node_down: the whole node left the membership (or its link did), so it may be
 	 * alive on the other side of a partition; else only its process has ended. */
 	bool (*harmless)(void *arg, uint32_t node, bool node_down);
+	/* The history that this node is in has been committed: cluster_lineage() says more than before. May be NULL. */
+	void (*committed)(void *arg);
+	/* Another version of the protocol is in use, and with it other services (cluster_has). May be NULL. */
+	void (*version_changed)(void *arg);
 };
 
 /* Opens the store, loads the services from it, connects. NULL and err (object, cause, next step) on failure: store
@@ -96,12 +105,20 @@ enum cluster_state cluster_state(const struct cluster *c);
 const char *cluster_why(const struct cluster *c); /* the sentence given with the state */
 bool cluster_quorate(const struct cluster *c);
 uint64_t cluster_position(const struct cluster *c);
+struct replog_lineage;
+void cluster_lineage(const struct cluster *c, struct replog_lineage *out); /* as it is on stable storage */
+uint64_t cluster_branch(const struct cluster *c); /* members with the same have seen the same stream */
+/* The protocol's version in use: the lower one, as long as not every configured node speaks the higher and is here. */
+uint32_t cluster_version(const struct cluster *c);
+/* Every member has this service, at the version in use. */
+bool cluster_has(const struct cluster *c, uint16_t service);
 
 struct cluster_member {
 	uint32_t id;
 	const char *name; /* of the configuration; "?" when it has none for this id */
 	bool synced;	  /* has the state (serving, or about to) */
-	uint64_t acked;	  /* applied, drained and persisted up to here */
+	uint64_t acked;	  /* applied, drained and persisted up to here; of what is behind it maybe some */
+	uint32_t version_max; /* the highest version of the protocol that it speaks; 0: not known yet */
 };
 /* Fills out[] with up to max members of the group, by node id; returns how many there are. */
 size_t cluster_members(const struct cluster *c, struct cluster_member *out, size_t max);

@@ -58,6 +58,12 @@ size_t link_from(const struct link *l, uint32_t *out)
 	return collect(l, LINK_FROM, out);
 }
 
+bool link_tls_for(const struct link *l, struct link_conn *c, enum link_tls_side side)
+{
+	c->tls = l->tls ? link_tls_new(l->tls, side) : NULL;
+	return c->tls || !l->tls;
+}
+
 /* ---- reports of the reactors -------------------------------------------------------------------------------- */
 
 struct report {
@@ -144,11 +150,15 @@ static int new_peers(struct link *l, const struct link_params *p, char *err, siz
 
 		if (p->nodes[i].id == p->node)
 			continue;
-		peer->node = p->nodes[i];
+		peer->node = p->nodes[i]; /* the configuration that has the strings is not there for ever */
+		snprintf(peer->name, sizeof(peer->name), "%s", p->nodes[i].name);
+		snprintf(peer->addr_text, sizeof(peer->addr_text), "%s", p->nodes[i].addr);
+		peer->node.name = peer->name;
+		peer->node.addr = peer->addr_text;
 		l->npeers++;
 		if (link_sockaddr(&peer->node, &peer->addr, &peer->addr_len) < 0) {
 			snprintf(err, errlen, "link of node %s: \"%s\" is not a numeric address; correct link: in sandem.yaml",
-				 peer->node.name, peer->node.addr);
+				 peer->node.name, p->nodes[i].addr);
 			return -EINVAL;
 		}
 	}
@@ -172,6 +182,12 @@ static int init(struct link *l, const struct link_params *p, char *err, size_t e
 	if (getrandom(&l->incarnation, sizeof(l->incarnation), 0) != sizeof(l->incarnation))
 		return -EIO;
 	l->incarnation |= 1;
+	if (p->tls)
+		l->tls = link_tls_context_new(&l->key, p->cluster);
+	if (p->tls && !l->tls) {
+		snprintf(err, errlen, "link: TLS 1.3 can't be set up with this libssl; set link_tls: false in sandem.yaml");
+		return -ENOTSUP;
+	}
 	rc = new_peers(l, p, err, errlen);
 	if (rc == 0)
 		rc = link_in_new(l);
@@ -201,6 +217,7 @@ int link_start(struct link **out, const struct link_params *p, char *err, size_t
 		return rc;
 	}
 	l->core->forward.submit = link_out_submit;
+	l->core->forward.aborted = link_out_aborted;
 	l->core->forward.gate_changed = link_out_gate_changed;
 	l->core->forward.arg = l;
 	*out = l;
@@ -215,6 +232,7 @@ void link_free(struct link *l)
 	for (size_t i = 0; i < l->npeers; i++)
 		link_out_free(l, &l->peer[i]);
 	link_in_free(l);
+	link_tls_context_free(l->tls);
 	link_key_wipe(&l->key);
 	free(l->peer);
 	free(l);

@@ -22,6 +22,7 @@
 #ifndef SANDEM_CLUSTER_LINK_H
 #define SANDEM_CLUSTER_LINK_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -40,9 +41,10 @@ struct link_node {
 struct link_params {
 	const char *cluster; /* name */
 	uint32_t node;	     /* own id */
-	const struct link_node *nodes; /* own included; copied, the strings not */
+	const struct link_node *nodes; /* own included; copied with their strings */
 	size_t nnodes;
 	const char *key_file;
+	bool tls; /* by the same key */
 	struct core *core; /* its reactors are initialised */
 	void (*changed)(void *arg); /* link_to() or link_from() has changed */
 	void *arg;

@@ -59,16 +59,17 @@ static void challenge(struct greeter *g, const uint8_t *meta, uint32_t len)
 static void proof(struct greeter *g, const uint8_t *meta, uint32_t len)
 {
 	int rc = link_auth_proven(&g->auth, meta, len), fd;
+	struct link_tls *tls;
 
 	if (rc < 0) {
 		link_conn_close(&g->conn, LOG_LEVEL_WARNING, "refused: node %u: %s", g->auth.peer.node, link_auth_text(rc));
 		return;
 	}
-	fd = link_conn_detach(&g->conn);
+	fd = link_conn_detach(&g->conn, &tls);
 	if (fd < 0)
 		link_conn_close(&g->conn, LOG_LEVEL_WARNING, "refused: it does not wait for its welcome");
 	else
-		link_in_adopt(g->acceptor->l, fd, &g->auth);
+		link_in_adopt(g->acceptor->l, fd, tls, &g->auth);
 }
 
 static int on_frame(struct link_conn *c, const struct link_header *h, const uint8_t *meta, void **dst)
@@ -127,7 +128,8 @@ static void accepted(struct link_acceptor *a, int fd)
 	g->conn.reactor = a->r;
 	g->conn.ops = &greeter_ops;
 	g->conn.name = g->name;
-	if (link_conn_start(&g->conn, fd) < 0) {
+	if (!link_tls_for(a->l, &g->conn, LINK_TLS_ACCEPTOR) || link_conn_start(&g->conn, fd) < 0) {
+		link_tls_free(g->conn.tls);
 		close(fd);
 		free(g);
 		return;
@@ -220,9 +222,7 @@ void link_accept_free(struct link *l)
 	if (!a)
 		return;
 	cds_list_for_each_entry_safe(g, next, &a->greeters, link) {
-		if (g->conn.fd >= 0)
-			close(g->conn.fd);
-		free(g->conn.rx.buf);
+		link_conn_drop(&g->conn);
 		free(g);
 	}
 	if (a->fd >= 0)

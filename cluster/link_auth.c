@@ -72,10 +72,10 @@ void link_key_wipe(struct link_key *key)
 
 /* HELLO */
 enum { H_VERSION = 0, H_FROM = 4, H_TO = 8, H_INDEX = 12, H_REACTORS = 14, H_INCARNATION = 16, H_CLUSTER = 24,
-       H_CLUSTER_MAX = 64, H_NONCE = H_CLUSTER + H_CLUSTER_MAX, H_END = H_NONCE + LINK_NONCE_LEN };
-/* CHALLENGE */
+       H_CLUSTER_MAX = 64, H_NONCE = H_CLUSTER + H_CLUSTER_MAX, H_SPEAKS = H_NONCE + LINK_NONCE_LEN, H_END = H_SPEAKS + 2 };
+/* CHALLENGE. What it speaks stands behind its MAC, where 0.1.0 has zeros and looks for nothing; the dialer's MAC covers it. */
 enum { C_VERSION = 0, C_FROM = 4, C_INCARNATION = 8, C_NONCE = 16, C_MAC = C_NONCE + LINK_NONCE_LEN,
-       C_END = C_MAC + LINK_MAC_LEN };
+       C_SPEAKS = C_MAC + LINK_MAC_LEN, C_END = C_SPEAKS + 2 };
 
 _Static_assert(H_END <= LINK_HELLO_LEN && C_END <= LINK_CHALLENGE_LEN, "the messages fit; the rest is zero");
 
@@ -91,6 +91,14 @@ static uint64_t get(const uint8_t *p, size_t len)
 
 	memcpy(&v, p, len);
 	return le64toh(v);
+}
+
+/* Programs of before there was a choice leave zeros. */
+static uint16_t speaks(const uint8_t *p)
+{
+	uint16_t v = get(p, 2);
+
+	return v ? v : 1;
 }
 
 static int nonce(uint8_t *out)
@@ -149,6 +157,7 @@ int link_auth_hello(struct link_auth *a, uint32_t peer, uint8_t out[LINK_HELLO_L
 	put(h + H_REACTORS, a->self.reactors, 2);
 	put(h + H_INCARNATION, a->self.incarnation, 8);
 	memcpy(h + H_CLUSTER, a->cluster, strnlen(a->cluster, H_CLUSTER_MAX));
+	put(h + H_SPEAKS, LINK_SPEAKS, 2);
 	if (nonce(h + H_NONCE) < 0)
 		return -EIO;
 	a->peer = (struct link_party){ .node = peer };
@@ -169,6 +178,7 @@ int link_auth_challenged(struct link_auth *a, const uint8_t *in, size_t len, uin
 	if (get(in + C_FROM, 4) != a->peer.node)
 		return -ENOENT;
 	a->peer.incarnation = get(in + C_INCARNATION, 8);
+	a->peer.speaks = speaks(in + C_SPEAKS);
 	return mac(a, "dialer", LINK_CHALLENGE_LEN, out);
 }
 
@@ -197,12 +207,13 @@ int link_auth_greeted(struct link_auth *a, const uint8_t *in, size_t len, uint8_
 		return rc;
 	memcpy(a->hello, in, LINK_HELLO_LEN);
 	a->peer = (struct link_party){ .node = get(in + H_FROM, 4), .incarnation = get(in + H_INCARNATION, 8),
-				       .reactors = get(in + H_REACTORS, 2) };
+				       .reactors = get(in + H_REACTORS, 2), .speaks = speaks(in + H_SPEAKS) };
 	a->index = get(in + H_INDEX, 2);
 	memset(c, 0, LINK_CHALLENGE_LEN);
 	put(c + C_VERSION, LINK_VERSION, 4);
 	put(c + C_FROM, a->self.node, 4);
 	put(c + C_INCARNATION, a->self.incarnation, 8);
+	put(c + C_SPEAKS, LINK_SPEAKS, 2);
 	if (nonce(c + C_NONCE) < 0)
 		return -EIO;
 	rc = mac(a, "acceptor", C_MAC, c + C_MAC);

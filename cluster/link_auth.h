@@ -11,7 +11,7 @@
  * MAC is HMAC-SHA256. The transcript has cluster name, node ids, incarnations and protocol version,
  * so an answer is good for this connection only: not for a replay (nonces), not for being sent back
  * (roles), not for another cluster or node. The frames behind it are neither encrypted nor
- * authenticated one by one: the link belongs on a network of its own. /
+ * authenticated one by one: the link belongs on a network of its own, or wants link_tls.h. /
  */
 #ifndef SANDEM_CLUSTER_LINK_AUTH_H
 #define SANDEM_CLUSTER_LINK_AUTH_H
@@ -42,6 +42,7 @@ struct link_party {
 	uint32_t node;
 	uint64_t incarnation; /* of its daemon: another one after every start, never 0 */
 	uint16_t reactors;    /* = links that it dials */
+	uint16_t speaks;      /* LINK_SPEAKS of its program */
 };
 
 struct link_auth {

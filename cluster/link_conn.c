@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #define DIRECT_MIN 8192u /* less than that is copied: one receive for many frames is worth more */
+#define TLS_BATCH 262144u /* bytes sealed at a time, but at least one frame */
 
 /* ---- the end -------------------------------------------------------------------------------------------- */
 
@@ -25,6 +26,18 @@ static void give_back(struct cds_list_head *list)
 	}
 }
 
+void link_conn_drop(struct link_conn *c)
+{
+	if (c->fd >= 0)
+		close(c->fd);
+	c->fd = -1;
+	free(c->rx.buf);
+	free(c->rx.sealed);
+	c->rx.buf = c->rx.sealed = NULL;
+	link_tls_free(c->tls);
+	c->tls = NULL;
+}
+
 /* Nothing is taken away while the kernel may still use it. */
 static void end_step(struct reactor_hook *h)
 {
@@ -33,11 +46,7 @@ static void end_step(struct reactor_hook *h)
 	if (c->rx.busy || c->tx.busy)
 		return;
 	reactor_hook_cancel(&c->tx.hook);
-	if (c->fd >= 0)
-		close(c->fd);
-	c->fd = -1;
-	free(c->rx.buf);
-	c->rx.buf = NULL;
+	link_conn_drop(c);
 	give_back(&c->tx.batch);
 	give_back(&c->tx.queue);
 	c->ops->ended(c);
@@ -62,12 +71,14 @@ void link_conn_close(struct link_conn *c, enum log_level level, const char *fmt,
 	reactor_defer(c->reactor, &c->end_hook);
 }
 
-int link_conn_detach(struct link_conn *c)
+int link_conn_detach(struct link_conn *c, struct link_tls **tls)
 {
 	int fd = c->fd;
 
-	if (c->rx.at != c->rx.len || c->tx.busy || !cds_list_empty(&c->tx.queue))
+	if (c->rx.at != c->rx.len || c->tx.busy || !cds_list_empty(&c->tx.queue) || (c->tls && !link_tls_drained(c->tls)))
 		return -1;
+	*tls = c->tls;
+	c->tls = NULL;
 	c->fd = -1;
 	c->closing = true;
 	reactor_defer(c->reactor, &c->end_hook);
@@ -80,8 +91,10 @@ static void recv_more(struct link_conn *c)
 {
 	struct io_uring_sqe *sqe = reactor_sqe(c->reactor, &c->rx.op);
 
-	c->rx.direct = c->rx.in_data && c->rx.dst && c->rx.data_left >= DIRECT_MIN;
-	if (c->rx.direct)
+	c->rx.direct = !c->tls && c->rx.in_data && c->rx.dst && c->rx.data_left >= DIRECT_MIN;
+	if (c->tls)
+		io_uring_prep_recv(sqe, c->fd, c->rx.sealed, LINK_RECV_BUF, 0);
+	else if (c->rx.direct)
 		io_uring_prep_recv(sqe, c->fd, c->rx.dst, c->rx.data_left, 0);
 	else
 		io_uring_prep_recv(sqe, c->fd, c->rx.buf + c->rx.len, LINK_RECV_BUF - c->rx.len, 0);
@@ -161,6 +174,37 @@ static void parse(struct link_conn *c)
 	}
 }
 
+static void tls_failed(struct link_conn *c, int rc)
+{
+	if (rc == -ECONNRESET)
+		link_conn_close(c, LOG_LEVEL_NOTICE, "the peer ended it");
+	else if (rc == -EPROTO && !link_tls_ready(c->tls))
+		link_conn_close(c, LOG_LEVEL_ERROR, "no TLS with this peer: cluster name, link_tls and the file of key_file must "
+			"be the same on every node");
+	else
+		link_conn_close(c, LOG_LEVEL_ERROR, "TLS: %s", strerror(-rc));
+}
+
+/* n bytes have come sealed: opens them, frame by frame. */
+static void unseal(struct link_conn *c, uint32_t n)
+{
+	ssize_t got = link_tls_came(c->tls, c->rx.sealed, n);
+
+	if (got < 0)
+		tls_failed(c, got);
+	while (c->tls && !c->closing) {
+		got = link_tls_read(c->tls, c->rx.buf + c->rx.len, LINK_RECV_BUF - c->rx.len);
+		if (got < 0)
+			tls_failed(c, got);
+		if (got <= 0)
+			break;
+		c->rx.len += got;
+		parse(c);
+	}
+	if (!c->closing && !c->tx.busy)
+		reactor_defer(c->reactor, &c->tx.hook); /* the handshake's answers, and what waited for its end */
+}
+
 static void recv_done(struct reactor_op *op, int res, uint32_t flags)
 {
 	struct link_conn *c = caa_container_of(op, struct link_conn, rx.op);
@@ -182,6 +226,8 @@ static void recv_done(struct reactor_op *op, int res, uint32_t flags)
 		c->rx.data_left -= res;
 		if (!c->rx.data_left)
 			frame_done(c);
+	} else if (res > 0 && c->tls) {
+		unseal(c, res);
 	} else if (res > 0) {
 		c->rx.len += res;
 		parse(c);
@@ -200,9 +246,7 @@ static void iov_add(struct link_conn *c, const void *p, uint32_t len)
 
 static void batch_fill(struct link_conn *c)
 {
-	c->tx.niov = c->tx.first = 0;
-	c->tx.bytes = 0;
-	while (!cds_list_empty(&c->tx.queue) && c->tx.niov + 2 <= LINK_IOV) {
+	while (!cds_list_empty(&c->tx.queue) && c->tx.niov + 2 <= LINK_IOV && !(c->tls && c->tx.bytes >= TLS_BATCH)) {
 		struct link_frame *f = cds_list_first_entry(&c->tx.queue, struct link_frame, link);
 
 		cds_list_move(&f->link, &c->tx.batch);
@@ -211,6 +255,27 @@ static void batch_fill(struct link_conn *c)
 		if (f->data_len)
 			iov_add(c, f->data, f->data_len);
 	}
+}
+
+/* What has been collected, sealed, and what TLS has to say of its own take its place. False: nothing. */
+static bool batch_seal(struct link_conn *c)
+{
+	const void *p;
+	ssize_t n = 0;
+
+	for (unsigned i = 0; i < c->tx.niov && n == 0; i++)
+		n = link_tls_write(c->tls, c->tx.iov[i].iov_base, c->tx.iov[i].iov_len);
+	if (n == 0)
+		n = link_tls_take(c->tls, &p);
+	if (n < 0) {
+		tls_failed(c, n);
+		return false;
+	}
+	c->tx.niov = 0;
+	c->tx.bytes = 0;
+	if (n)
+		iov_add(c, p, n);
+	return n > 0;
 }
 
 static void batch_advance(struct link_conn *c, uint64_t n)
@@ -260,12 +325,21 @@ static bool send_now(struct link_conn *c)
 	return !c->tx.busy;
 }
 
+/* False: there is nothing to be sent now. */
+static bool next_batch(struct link_conn *c)
+{
+	c->tx.niov = c->tx.first = 0;
+	c->tx.bytes = 0;
+	if (!c->tls || link_tls_ready(c->tls))
+		batch_fill(c);
+	return c->tls ? batch_seal(c) : c->tx.niov > 0;
+}
+
 static void send_hook(struct reactor_hook *h)
 {
 	struct link_conn *c = caa_container_of(h, struct link_conn, tx.hook);
 
-	while (!c->closing && !c->tx.busy && !cds_list_empty(&c->tx.queue)) {
-		batch_fill(c);
+	while (!c->closing && !c->tx.busy && next_batch(c)) {
 		if (!send_now(c))
 			return;
 		give_back(&c->tx.batch);
@@ -321,6 +395,7 @@ int link_conn_start(struct link_conn *c, int fd)
 	struct reactor *r = c->reactor;
 	const struct link_conn_ops *ops = c->ops;
 	const char *name = c->name;
+	struct link_tls *tls = c->tls;
 
 	*c = (struct link_conn){ .reactor = r, .ops = ops, .name = name, .fd = -1, .heard = r->now,
 				 .end_hook.fn = end_step, .rx.op.done = recv_done, .tx.op.done = send_done,
@@ -328,9 +403,18 @@ int link_conn_start(struct link_conn *c, int fd)
 	CDS_INIT_LIST_HEAD(&c->tx.queue);
 	CDS_INIT_LIST_HEAD(&c->tx.batch);
 	c->rx.buf = malloc(LINK_RECV_BUF);
-	if (!c->rx.buf)
+	c->rx.sealed = tls ? malloc(LINK_RECV_BUF) : NULL;
+	if (!c->rx.buf || (tls && !c->rx.sealed)) {
+		free(c->rx.buf);
+		free(c->rx.sealed);
+		c->rx.buf = c->rx.sealed = NULL;
+		c->tls = tls;
 		return -ENOMEM;
+	}
 	c->fd = fd;
+	c->tls = tls;
 	recv_more(c);
+	if (tls)
+		reactor_defer(c->reactor, &c->tx.hook);
 	return 0;
 }

@@ -16,6 +16,7 @@
 #include <sys/uio.h>
 #include <urcu/list.h>
 
+#include "cluster/link_tls.h"
 #include "cluster/link_wire.h"
 #include "core/log.h"
 #include "core/reactor.h"
@@ -54,6 +55,7 @@ struct link_conn {
 	struct reactor *reactor;
 	const struct link_conn_ops *ops;
 	const char *name; /* for the log: "link to node-b/0" */
+	struct link_tls *tls; /* NULL: plain. The connection's from link_conn_start() on */
 	/* its own */
 	int fd; /* -1: not started, or ended */
 	bool closing;
@@ -62,7 +64,7 @@ struct link_conn {
 	struct {
 		struct reactor_op op;
 		bool busy, direct; /* direct: straight into dst */
-		uint8_t *buf;
+		uint8_t *buf, *sealed; /* sealed: as it came, with tls */
 		uint32_t at, len;
 		bool in_data;
 		uint32_t data_left; /* of the running frame */
@@ -80,8 +82,10 @@ struct link_conn {
 	} tx;
 };
 
-/* Takes fd over. 0 or -ENOMEM (fd stays the caller's). */
+/* Takes fd and c->tls over. 0 or -ENOMEM (they stay the caller's). */
 int link_conn_start(struct link_conn *c, int fd);
+/* Frees what it has, whatever is under way: the reactors have ended. */
+void link_conn_drop(struct link_conn *c);
 
 /* Fills in f->head; meta is link_*_put()'s: written to link_frame_meta(f). */
 static inline uint8_t *link_frame_meta(struct link_frame *f)
@@ -99,9 +103,9 @@ static inline bool link_conn_open(const struct link_conn *c)
 /* Ends it; ops->ended comes later. Safe to repeat. */
 void link_conn_close(struct link_conn *c, enum log_level level, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
-/* From within ops->data, with nothing queued or on its way to be sent: gives the socket up, for
+/* From within ops->frame, with nothing queued or on its way to be sent: gives socket and tls up, for
  * another reactor to go on with. -1: the peer has sent what it must not yet send. ops->ended
  * follows either way. */
-int link_conn_detach(struct link_conn *c);
+int link_conn_detach(struct link_conn *c, struct link_tls **tls);
 
 #endif

@@ -35,6 +35,7 @@ struct origin {
 	struct remote_nexuses *nexuses;
 	struct served *free;
 	unsigned nfree;
+	struct cds_list_head running; /* struct served: being executed */
 	struct reactor_timer timer;
 	uint64_t lost; /* when the last connection ended */
 };
@@ -59,6 +60,7 @@ struct served {
 	struct link_answer answer;
 	struct link_frame frame;
 	struct served *next; /* free list */
+	struct cds_list_head running; /* origin->running */
 };
 
 struct link_in_shard {
@@ -169,6 +171,7 @@ static void executed(struct remote_cmd *rc)
 	struct served *s = caa_container_of(rc, struct served, rc);
 	const struct scsi_cmd *cmd = &rc->cmd;
 
+	cds_list_del(&s->running);
 	s->answer.outcome = cmd->turned_away ? LINK_TURNED_AWAY : cmd->aborted ? LINK_ABORTED : LINK_DONE;
 	s->answer.status = cmd->status;
 	s->answer.data_in_len = cmd->data_in_len;
@@ -224,6 +227,24 @@ static void answer_again(struct served *s, enum link_dup_verdict v)
 	}
 }
 
+static void run(struct served *s)
+{
+	cds_list_add_tail(&s->running, &s->origin->running);
+	remote_execute(&s->rc);
+}
+
+/* Of one that has ended the answer is on its way. */
+static void abort_running(struct origin *o, uint64_t id)
+{
+	struct served *s;
+
+	cds_list_for_each_entry(s, &o->running, running)
+		if (s->id == id) {
+			remote_abort(&s->rc);
+			return;
+		}
+}
+
 static void command_complete(struct in_conn *c)
 {
 	struct served *s = c->receiving;
@@ -237,7 +258,7 @@ static void command_complete(struct in_conn *c)
 		if (s->refused)
 			answer(s);
 		else
-			remote_execute(&s->rc);
+			run(s);
 		return;
 	case DUP_RUNNING:
 	case DUP_KNOWN:
@@ -279,6 +300,9 @@ static int on_frame(struct link_conn *conn, const struct link_header *h, const u
 		return command(c, h, meta, dst);
 	case LINK_CANCEL:
 		return cancel(c, h);
+	case LINK_ABORT:
+		abort_running(c->origin, h->id);
+		return 0;
 	case LINK_PING:
 		if (!c->pong.queued)
 			link_conn_send(conn, &c->pong, LINK_PONG, h->id, 0, NULL, 0);
@@ -356,6 +380,7 @@ static struct origin *origin_new(struct link *l, struct reactor *r, const struct
 	*o = (struct origin){ .l = l, .r = r, .party = *party, .index = index, .timer.fn = tick };
 	o->dup = link_dup_new();
 	o->nexuses = remote_nexuses_new(l->core, r);
+	CDS_INIT_LIST_HEAD(&o->running);
 	CDS_INIT_LIST_HEAD(&o->link);
 	cds_list_add_tail(&o->link, &l->in[r->index].origins);
 	if (o->dup && o->nexuses)
@@ -397,6 +422,7 @@ struct adoption {
 	struct link *l;
 	struct reactor *r;
 	int fd;
+	struct link_tls *tls;
 	struct link_party party;
 	uint16_t index;
 };
@@ -414,6 +440,7 @@ static bool serve(const struct adoption *a)
 	c->conn.reactor = a->r;
 	c->conn.ops = &in_ops;
 	c->conn.name = c->name;
+	c->conn.tls = a->tls;
 	if (link_conn_start(&c->conn, a->fd) < 0) {
 		free(c);
 		return false;
@@ -438,21 +465,23 @@ static void adopted(struct msg *m)
 
 	if (!serve(a)) {
 		log_error("link: a connection was turned away: out of memory");
+		link_tls_free(a->tls);
 		close(a->fd);
 	}
 	free(a);
 }
 
-void link_in_adopt(struct link *l, int fd, const struct link_auth *auth)
+void link_in_adopt(struct link *l, int fd, struct link_tls *tls, const struct link_auth *auth)
 {
 	struct adoption *a = malloc(sizeof(*a));
 
 	if (!a) {
 		log_error("link: a connection was turned away: out of memory");
+		link_tls_free(tls);
 		close(fd);
 		return;
 	}
-	*a = (struct adoption){ .msg.fn = adopted, .l = l, .fd = fd, .party = auth->peer, .index = auth->index,
+	*a = (struct adoption){ .msg.fn = adopted, .l = l, .fd = fd, .tls = tls, .party = auth->peer, .index = auth->index,
 				.r = &l->core->reactor[auth->index % l->core->nreactors] };
 	reactor_post(a->r, &a->msg);
 }
@@ -476,9 +505,7 @@ void link_in_free(struct link *l)
 
 		cds_list_for_each_entry_safe(o, next, &l->in[i].origins, link) {
 			if (o->conn) {
-				if (o->conn->conn.fd >= 0)
-					close(o->conn->conn.fd);
-				free(o->conn->conn.rx.buf);
+				link_conn_drop(&o->conn->conn);
 				free(o->conn);
 			}
 			o->timer.armed = false; /* nobody has a list of timers any more */

@@ -24,7 +24,8 @@
 struct link_out;
 
 struct link_peer { /* another node; control thread, but for what never changes */
-	struct link_node node;
+	struct link_node node; /* its strings are the next two */
+	char name[64], addr_text[64];
 	struct sockaddr_storage addr;
 	socklen_t addr_len;
 	unsigned to_up;	   /* of this node's connections to it */
@@ -39,6 +40,7 @@ struct link {
 	uint32_t node;
 	uint64_t incarnation;
 	struct link_key key;
+	struct link_tls_context *tls; /* NULL: plain */
 	void (*changed)(void *arg);
 	void *arg;
 	size_t npeers;
@@ -48,6 +50,9 @@ struct link {
 };
 
 struct link_peer *link_peer_find(const struct link *l, uint32_t node);
+
+/* Whether c->tls is what the configuration asks for: NULL where it asks for none. False: no memory. */
+bool link_tls_for(const struct link *l, struct link_conn *c, enum link_tls_side side);
 
 /* Any reactor: a connection to (or from) a node has come up or gone down. all: how many there
  * are to be of that kind. */
@@ -61,6 +66,7 @@ bool link_is_write(const struct scsi_cmd *cmd);
 int link_out_new(struct link *l, struct link_peer *p); /* all reactors' */
 void link_out_free(struct link *l, struct link_peer *p);
 void link_out_submit(void *arg, struct scsi_cmd *cmd);
+void link_out_aborted(void *arg, struct scsi_cmd *cmd);
 void link_out_gate_changed(void *arg, struct lu *lu, struct reactor *r);
 
 /* ---- link_accept.c ---- */
@@ -71,7 +77,7 @@ int link_sockaddr(const struct link_node *n, struct sockaddr_storage *out, sockl
 /* ---- link_in.c ---- */
 int link_in_new(struct link *l);
 void link_in_free(struct link *l);
-/* Reactor 0: fd is authenticated, as auth says; the reactor that serves it gets it. */
-void link_in_adopt(struct link *l, int fd, const struct link_auth *auth);
+/* Reactor 0: fd is authenticated, as auth says; the reactor that serves it gets it, and tls. */
+void link_in_adopt(struct link *l, int fd, struct link_tls *tls, const struct link_auth *auth);
 
 #endif

@@ -21,11 +21,13 @@
 #include <unistd.h>
 
 #include "cluster/link_int.h"
+#include "core/abort.h"
 #include "core/cdb.h"
 #include "core/gate.h"
 #include "core/log.h"
 #include "core/lu.h"
 #include "core/nexus.h"
+#include "core/task_set.h"
 
 enum out_state { OUT_IDLE, OUT_DIALING, OUT_GREETED, OUT_PROVEN, OUT_UP };
 enum slot_state { SLOT_FREE, SLOT_SENT, SLOT_UNKNOWN, SLOT_ABANDONED, SLOT_CANCELLING, SLOT_DRAINING };
@@ -150,7 +152,7 @@ static uint32_t data_in_max(const struct scsi_cmd *cmd)
 	if (cmd->row->dir != DIR_IN)
 		return 0;
 	if (cmd->row->data == DATA_BLOCKS)
-		len = (uint64_t)cmd->blocks * cmd->lu->block_size;
+		len = (uint64_t)cmd->blocks * cmd->block_len;
 	else
 		len = cmd->alloc_len < PARAMETERS_MAX ? cmd->alloc_len : PARAMETERS_MAX;
 	return len < cmd->expected_len ? len : cmd->expected_len;
@@ -162,7 +164,7 @@ static void begin(struct link_out *o, struct scsi_cmd *cmd, const struct alua_ga
 	struct slot *s;
 
 	if (in && !cmd_buf_alloc(cmd, in)) {
-		cmd_status(cmd, STATUS_BUSY);
+		cmd_status(cmd, task_set_full(cmd));
 		return;
 	}
 	s = o->free;
@@ -229,6 +231,38 @@ void link_out_submit(void *arg, struct scsi_cmd *cmd)
 		wait_for_credit(o, cmd);
 	else
 		begin(o, cmd, gate);
+}
+
+/* ---- aborted commands ------------------------------------------------------------------------------------------- */
+
+static void abort_sent(struct link_frame *f)
+{
+	free(f);
+}
+
+/* Behind the command on the same connection. Where it can't be sent, or the owner's program does not know such frames and
+ * would end the connection, the command is just done to its end. */
+static void send_abort(struct link_out *o, const struct slot *s)
+{
+	struct link_frame *f = o->auth.peer.speaks >= LINK_SPEAKS_ABORT ? calloc(1, sizeof(*f)) : NULL;
+
+	if (!f)
+		return;
+	f->sent = abort_sent;
+	link_conn_send(&o->conn, f, LINK_ABORT, s->id, 0, NULL, 0);
+}
+
+void link_out_aborted(void *arg, struct scsi_cmd *cmd)
+{
+	struct link *l = arg;
+
+	for (size_t i = 0; i < l->npeers; i++) {
+		struct link_out *o = &l->peer[i].out[cmd->reactor->index];
+
+		for (const struct slot *s = o->slot; s < o->slot + LINK_SLOTS; s++)
+			if (s->cmd == cmd && s->state == SLOT_SENT && link_conn_open(&o->conn))
+				send_abort(o, s);
+	}
 }
 
 /* ---- commands of which nobody here knows what became of them --------------------------------------------------- */
@@ -371,8 +405,9 @@ static void finish(struct slot *s, const struct link_answer *a)
 	case LINK_NOT_EXECUTED:
 		gate_retry(cmd);
 		return;
-	case LINK_ABORTED: /* by somebody else, who has told this nexus nothing */
-		cmd_status(cmd, STATUS_TASK_ABORTED);
+	case LINK_ABORTED: /* by what has not come to this node yet */
+		cmd_abort(cmd, &(const struct abort_cause){ .by = NULL });
+		cmd_complete(cmd);
 		return;
 	case LINK_OUTCOME_END:
 		return;
@@ -527,9 +562,13 @@ static void greet(struct link_out *o)
 	o->conn.ops = &out_ops;
 	o->conn.name = o->name;
 	rc = link_auth_hello(&o->auth, o->peer->node.id, link_frame_meta(&o->hello));
+	if (!link_tls_for(o->l, &o->conn, LINK_TLS_DIALER))
+		rc = -ENOMEM;
 	if (rc == 0)
 		rc = link_conn_start(&o->conn, o->dial_fd);
 	if (rc < 0) {
+		link_tls_free(o->conn.tls);
+		o->conn.tls = NULL;
 		dial_failed(o, rc);
 		return;
 	}
@@ -670,11 +709,9 @@ void link_out_free(struct link *l, struct link_peer *p)
 	for (unsigned i = 0; p->out && i < l->core->nreactors; i++) {
 		struct link_out *o = &p->out[i];
 
-		if (o->conn.fd >= 0)
-			close(o->conn.fd);
+		link_conn_drop(&o->conn);
 		if (o->dial_fd >= 0)
 			close(o->dial_fd);
-		free(o->conn.rx.buf);
 	}
 	free(p->out);
 }

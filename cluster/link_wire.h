@@ -14,6 +14,8 @@
  *            ◀────────────────────────────── WELCOME
  *     COMMAND id, data-out ───────────────▶
  *     CANCEL id ──────────────────────────▶           what became of it? execute it no more
+ *     ABORT id ───────────────────────────▶           if it is running: leave out the rest; ANSWER comes as ever.
+ *                                                     Only to a peer that speaks LINK_SPEAKS_ABORT
  *            ◀────────────────────────────── ANSWER id, data-in
  *     PING ───────────────────────────────▶
  *            ◀────────────────────────────── PONG
@@ -32,7 +34,9 @@
 #include "core/remote.h"
 #include "core/sense.h"
 
-#define LINK_VERSION 1
+#define LINK_VERSION 1 /* of the frames' form, in each header: all nodes have the same */
+#define LINK_SPEAKS 2  /* frame types up to that of this release, said in HELLO and CHALLENGE; 0.1.0 says nothing: 1 */
+#define LINK_SPEAKS_ABORT 2
 #define LINK_HEADER_LEN 32
 #define LINK_META_MAX 480
 #define LINK_DATA_MAX REACTOR_BUF_MAX
@@ -48,6 +52,7 @@ enum link_type { /* on the wire: never reused */
 	LINK_ANSWER,
 	LINK_PING,
 	LINK_PONG,
+	LINK_ABORT,
 	LINK_TYPE_END,
 };
 

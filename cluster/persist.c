@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "cluster/persist.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -96,17 +97,29 @@ void persist_lineage(struct persist *p, const struct replog_lineage *l)
 	struct store_batch *b = next_batch(p);
 	uint8_t buf[REPLOG_KNOWN_MAX * 8 + 128];
 
+	persist_version(p, l->version);
 	if (!b)
 		return;
+	pb.era = l->era;
 	pb.generation = l->generation;
 	pb.history = l->history;
 	pb.position = l->position;
 	pb.n_known = l->nknown;
 	pb.known = (uint64_t *)l->known;
+	pb.partial = l->partial;
 	if (!l->generation) /* never quorate with this state: nothing to claim */
 		store_batch_put(b, PERSIST_LINEAGE_KEY, NULL, 0);
 	else
 		store_batch_put(b, PERSIST_LINEAGE_KEY, buf, replog__lineage__pack(&pb, buf));
+}
+
+void persist_version(struct persist *p, uint32_t version)
+{
+	struct store_batch *b = next_batch(p);
+	uint32_t value = htole32(version);
+
+	if (b)
+		store_batch_put(b, PERSIST_VERSION_KEY, &value, version > 1 ? sizeof(value) : 0);
 }
 
 void persist_clear(struct persist *p)
@@ -124,20 +137,40 @@ void persist_wait(struct persist *p, struct persist_waiter *w)
 	start(p);
 }
 
+bool persist_lineage_is_older(const struct replog_lineage *l, uint64_t generation, uint64_t history)
+{
+	for (uint32_t i = 0; i < l->nknown; i++)
+		if (l->known[i] == history)
+			return false;
+	return generation > l->generation;
+}
+
 int persist_lineage_parse(struct replog_lineage *l, const void *value, size_t len)
 {
 	Replog__Lineage *pb = replog__lineage__unpack(NULL, len, value);
 	bool ok = pb && pb->n_known <= REPLOG_KNOWN_MAX && pb->generation && pb->history;
 
 	if (ok) {
-		*l = (struct replog_lineage){ .generation = pb->generation,
-					      .history = pb->history,
-					      .position = pb->position,
-					      .nknown = pb->n_known };
+		l->era = pb->era;
+		l->generation = pb->generation;
+		l->history = pb->history;
+		l->position = pb->position;
+		l->partial = pb->partial;
+		l->nknown = pb->n_known;
 		if (pb->n_known)
 			memcpy(l->known, pb->known, pb->n_known * sizeof(l->known[0]));
 	}
 	if (pb)
 		replog__lineage__free_unpacked(pb, NULL);
 	return ok ? 0 : -EBADMSG;
+}
+
+int persist_version_parse(uint32_t *version, const void *value, size_t len)
+{
+	uint32_t v = 0;
+
+	if (len == sizeof(v))
+		memcpy(&v, value, sizeof(v));
+	*version = le32toh(v);
+	return *version > 1 ? 0 : -EBADMSG;
 }

@@ -11,6 +11,9 @@
 #include "cluster/worker.h"
 
 #define PERSIST_LINEAGE_KEY "cluster/lineage"
+/* Only there while a later version than 1 is in use. A program that is older takes it for the object of a service that it
+ * does not have, and refuses the store: what it does not know of could not be kept by it. */
+#define PERSIST_VERSION_KEY "cluster/version"
 
 /* Embedded in whoever waits for the commit that its changes are part of. */
 struct persist_waiter {
@@ -36,13 +39,17 @@ void persist_fini(struct persist *p);
 
 /* Adds what service wants kept of object. */
 void persist_object(struct persist *p, const struct service *s, const char *object);
-void persist_lineage(struct persist *p, const struct replog_lineage *l);
+void persist_lineage(struct persist *p, const struct replog_lineage *l); /* version included */
+void persist_version(struct persist *p, uint32_t version);
 /* Forgets all there is: what is added afterwards is the whole content. */
 void persist_clear(struct persist *p);
 /* w->done is called, later, when everything added before is durable, or has failed. */
 void persist_wait(struct persist *p, struct persist_waiter *w);
 
+/* Whether another history, known from outside, has gone on beyond l: its generation is higher, and l does not contain it. */
+bool persist_lineage_is_older(const struct replog_lineage *l, uint64_t generation, uint64_t history);
 /* Reads the lineage of a store's value. 0 or -EBADMSG. */
 int persist_lineage_parse(struct replog_lineage *l, const void *value, size_t len);
+int persist_version_parse(uint32_t *version, const void *value, size_t len);
 
 #endif

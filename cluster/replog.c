@@ -60,6 +60,13 @@ static bool in_grace(const struct replog *r)
 	return r->state == CLUSTER_SERVING && r->now < r->grace_end && !(r->quorum_known && !r->quorate);
 }
 
+/* Others count on a member from the VIEW on that names it: only then do they know what it may own. */
+static bool may_serve(const struct replog *r)
+{
+	return r->established && r->seated && r->quorum_known && r->quorate &&
+	       r->committed_generation >= r->serve_generation;
+}
+
 static enum cluster_state state_now(struct replog *r, const char **why)
 {
 	*why = r->fail_why;
@@ -73,11 +80,16 @@ static enum cluster_state state_now(struct replog *r, const char **why)
 		return CLUSTER_DIVERGED;
 	if (!self_synced(r) || !r->published || r->done_position < r->serve_from)
 		return CLUSTER_JOINING;
+	*why = "leaving the cluster"; /* the others may have the goodbye already, and wait for this node no more */
+	if (r->leaving)
+		return CLUSTER_NO_QUORUM;
 	*why = "in the cluster";
-	if ((r->established && r->quorum_known && r->quorate) || in_grace(r))
+	if (may_serve(r) || in_grace(r))
 		return CLUSTER_SERVING;
-	*why = !r->quorum_known || !r->quorate ? "this partition has no quorum: start or reconnect the other nodes" :
-						 "quorate, waiting for the membership to be confirmed";
+	*why = "this partition has no quorum: start or reconnect the other nodes";
+	if (r->quorum_known && r->quorate)
+		*why = r->established && r->seated ? "quorate, storing the membership" :
+						     "quorate, waiting for the membership to be confirmed";
 	return CLUSTER_NO_QUORUM;
 }
 
@@ -279,6 +291,8 @@ void replog_lineage_persisted(struct replog *r, uint64_t generation, bool ok)
 	else if (generation == r->persisting) { /* else a snapshot has overtaken it */
 		r->committed_generation = generation;
 		r->committed_history = r->persisting_history;
+		r->committed_era = r->persisting_era;
+		r->partial = false;
 		r->persisting = 0;
 	}
 	replog_leave(r);
@@ -297,8 +311,11 @@ int replog_discard_own(struct replog *r)
 		return -EINVAL;
 	replog_enter(r);
 	r->diverged = r->live = false;
+	r->era = r->committed_era = 0;
 	r->generation = r->history = r->committed_generation = r->committed_history = 0;
+	r->partial = false;
 	r->outdated = true;
+	version_set(r, r->p.version_min); /* none of the state counts, whatever version it needs */
 	if (r->in_group)
 		exchange_start(r);
 	replog_leave(r);
@@ -310,7 +327,7 @@ int replog_keep_own(struct replog *r)
 	if (!r->outdated || self_synced(r))
 		return -EINVAL;
 	replog_enter(r);
-	r->outdated = false;
+	r->outdated = r->partial = false;
 	if (r->in_group)
 		exchange_start(r);
 	replog_leave(r);
@@ -321,11 +338,14 @@ int replog_keep_own(struct replog *r)
 
 static void start_from_store(struct replog *r, const struct replog_lineage *l)
 {
+	r->era = r->committed_era = l->era;
 	r->generation = r->committed_generation = l->generation;
 	r->history = r->committed_history = l->history;
 	r->position = r->done_position = l->position;
+	r->partial = r->outdated = l->partial;
 	r->nknown = l->nknown <= REPLOG_KNOWN_MAX ? l->nknown : REPLOG_KNOWN_MAX;
 	memcpy(r->known, l->known, r->nknown * sizeof(r->known[0]));
+	r->version = l->version > r->p.version_min ? l->version : r->p.version_min;
 	/* Two nodes that start from the same history still have no stream in common. */
 	r->branch = mix64(mix64(l->history, r->p.node), r->p.incarnation);
 }
@@ -335,9 +355,10 @@ static bool copy_params(struct replog *r, const struct replog_params *p)
 	r->p = *p;
 	snprintf(r->cluster, sizeof(r->cluster), "%s", p->cluster);
 	snprintf(r->node_name, sizeof(r->node_name), "%s", p->node_name);
-	if (!p->version_max)
-		r->p.version_min = r->p.version_max = REPLOG_VERSION;
-	r->version = r->p.version_max;
+	if (!p->version_max) {
+		r->p.version_min = REPLOG_VERSION_MIN;
+		r->p.version_max = REPLOG_VERSION;
+	}
 	r->services = calloc(p->nservices + 1, sizeof(*r->services));
 	if (!r->services)
 		return false;
@@ -368,6 +389,7 @@ struct replog *replog_new(const struct replog_params *p, const struct replog_io 
 		return NULL;
 	}
 	start_from_store(r, &p->lineage);
+	r->outdated |= p->outdated;
 	return r;
 }
 
@@ -433,12 +455,27 @@ uint64_t replog_branch(const struct replog *r)
 	return r->branch;
 }
 
+uint32_t replog_version(const struct replog *r)
+{
+	return r->version;
+}
+
+bool replog_has(const struct replog *r, uint16_t service)
+{
+	const struct service *s = replog_service(r, service);
+
+	return s && version_has(r, s);
+}
+
 void replog_lineage(const struct replog *r, struct replog_lineage *out)
 {
-	*out = (struct replog_lineage){ .generation = r->committed_generation,
+	*out = (struct replog_lineage){ .era = r->committed_era,
+					.generation = r->committed_generation,
 					.history = r->committed_history,
 					.position = r->position,
-					.nknown = r->nknown };
+					.partial = r->partial,
+					.nknown = r->nknown,
+					.version = r->version };
 	memcpy(out->known, r->known, r->nknown * sizeof(r->known[0]));
 }
 
@@ -454,7 +491,8 @@ size_t replog_members(const struct replog *r, struct replog_member_info *out, si
 		const struct member *m = &r->member[i];
 
 		out[i] = (struct replog_member_info){ m->node, m->synced,
-						      m->node == r->p.node ? r->done_position : m->acked };
+						      m->node == r->p.node ? r->done_position : m->acked,
+						      m->hello.version_max };
 	}
 	return r->nmembers;
 }
@@ -475,6 +513,8 @@ int replog_digest(const struct replog *r, uint8_t out[32])
 		size_t at = b.len;
 		uint64_t n = 0;
 
+		if (!version_has(r, &r->services[i]))
+			continue;
 		wbuf_put(&b, &n, sizeof(n));
 		r->services[i].ops->snapshot(r->services[i].state, &b);
 		n = b.len - at;

@@ -36,7 +36,8 @@
 #include "core/log.h"
 #include "core/service.h"
 
-#define REPLOG_VERSION 1	   /* of the protocol; members agree on one that all speak */
+#define REPLOG_VERSION 2	   /* of the protocol; members agree on one that all speak */
+#define REPLOG_VERSION_MIN 1	   /* the adjacent one: what this program can be upgraded from while the cluster runs */
 #define REPLOG_MEMBERS_MAX 32	   /* corosync's own limit */
 #define REPLOG_OP_MAX (256u << 10) /* bytes of one proposal */
 #define REPLOG_CHUNK (256u << 10)  /* bytes of snapshot per message: below CPG's 1 MiB */
@@ -48,10 +49,15 @@ struct replog;
 
 /* What the store keeps of the log itself. generation 0: this node has never been in a cluster. */
 struct replog_lineage {
+	uint64_t era; /* how often the cluster has begun from its stores */
 	uint64_t generation, history;
 	uint64_t position;
 	uint32_t nknown;
 	uint64_t known[REPLOG_KNOWN_MAX]; /* newest first; history itself is among them */
+	/* A copy of a member's state that a joiner has stored before it was counted: what was acknowledged afterwards
+	 * may be missing, so after a restart it is nobody's source. */
+	bool partial;
+	uint32_t version; /* of the protocol, in use when it was written; 0 as 1 */
 };
 
 struct replog_io {
@@ -67,6 +73,9 @@ struct replog_io {
 	/* Make l durable; then replog_lineage_persisted(l->generation). One at a time. */
 	void (*persist_lineage)(void *arg, const struct replog_lineage *l);
 	void (*state_changed)(void *arg, enum cluster_state s, const char *why);
+	/* This version of the protocol is in use from here on. Everything that is stored later is stored with it. Nothing of
+	 * the log may be called. */
+	void (*version_changed)(void *arg, uint32_t version);
 	/* see cluster.h; a function of the replicated state and of how the node was lost */
 	bool (*harmless)(void *arg, uint32_t node, bool node_down);
 	uint64_t (*random)(void *arg);		   /* never 0 */
@@ -84,13 +93,16 @@ struct replog_params {
 	uint32_t node;
 	const char *node_name;
 	uint64_t incarnation; /* random, not 0; one per process */
-	uint8_t config_digest[32];
+	uint8_t config_digest[32]; /* of all of it: what is compared as long as version 1 is in use */
+	uint8_t fixed_digest[32];  /* later: of what can't change while the cluster runs */
 	const struct service *services; /* copied; loaded from the store already */
 	size_t nservices;
 	struct replog_lineage lineage;	       /* from the store */
 	const struct replog_durable *durables; /* objects that the store has, copied */
 	size_t ndurables;
-	uint32_t version_min, version_max; /* 0: REPLOG_VERSION */
+	bool outdated; /* somebody knows of a newer state: this one does not go on by itself (replog_keep_own) */
+	uint32_t version_min, version_max; /* 0: REPLOG_VERSION_MIN, REPLOG_VERSION */
+	uint32_t nnodes; /* of the configuration: the version rises only when all are members */
 	uint64_t check_ns;		   /* period of the digest exchange; 0: none */
 };
 
@@ -138,6 +150,9 @@ const char *replog_why(const struct replog *r);
 bool replog_quorate(const struct replog *r);
 uint64_t replog_position(const struct replog *r);
 uint64_t replog_branch(const struct replog *r);
+uint32_t replog_version(const struct replog *r); /* in use */
+/* Proposals for it are not answered PROPOSE_NOT_YET. */
+bool replog_has(const struct replog *r, uint16_t service);
 /* What to keep: the newest committed history. */
 void replog_lineage(const struct replog *r, struct replog_lineage *out);
 /* The objects that services want kept, in order of service and name. */
@@ -148,6 +163,7 @@ struct replog_member_info {
 	uint32_t node;
 	bool synced;
 	uint64_t acked;
+	uint32_t version_max; /* the highest that it speaks; 0: it has not said */
 };
 size_t replog_members(const struct replog *r, struct replog_member_info *out, size_t max);
 size_t replog_unfenced(const struct replog *r, uint32_t *out, size_t max);

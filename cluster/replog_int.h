@@ -18,6 +18,7 @@ struct member {
 	bool refused;	      /* by the last decision */
 	uint64_t order;	      /* seniority */
 	uint64_t acked, committed_generation;
+	struct ack_beyond beyond; /* of its last ack; none behind acked when it has just come */
 	bool heard; /* hello is of the exchange under way */
 	struct hello hello;
 	bool check_expected, check_given;
@@ -99,13 +100,19 @@ struct replog {
 	/* the state's place in history (see replog.h) */
 	uint64_t position, generation, history, branch, next_order;
 	uint64_t committed_generation, committed_history;
+	uint64_t era, committed_era, persisting_era; /* starts from stores, see better() */
 	uint64_t dirty_generation; /* newest generation that an answer may depend on */
 	uint64_t op_position;	   /* of the newest operation */
 	uint64_t lost_acked;	   /* 1 + the least position that a member had acked when it went, since the last VIEW; 0: none */
 	uint32_t nknown;
 	uint64_t known[REPLOG_KNOWN_MAX];
-	uint32_t version;
+	uint32_t version; /* in use (replog_version.c) */
+	bool not_yet_said;
 	bool live, outdated, diverged, refused;
+	bool partial;	  /* what is stored here does not count yet, see replog_lineage */
+	bool seated;	  /* a VIEW has named this member since it has its state */
+	bool unconfirmed; /* of the branch: begun from a store, and no VIEW since */
+	uint64_t serve_generation; /* has to be on stable storage before this member serves */
 	bool established, view_stale;
 	struct durable *durable;
 	size_t ndurables, durable_cap;
@@ -118,6 +125,8 @@ struct replog {
 	uint64_t done_position; /* everything up to here is carried out */
 	uint64_t serve_from;	/* and this much has to be, before this member serves */
 	uint64_t ack_position, ack_committed, ack_owed, ack_owed_generation;
+	uint64_t ack_reach; /* and with ack_position what the last ack said */
+	uint32_t ack_nopen;
 	uint64_t persisting, persisting_history; /* lineage being persisted, 0 none */
 
 	/* the exchange */
@@ -189,6 +198,15 @@ void branch_fork(struct replog *r);
 void member_out(struct replog *r, struct member *m); /* no longer synced, for whatever reason */
 void goodbye_deliver(struct replog *r, struct member *from, uint64_t incarnation);
 
+/* replog_version.c */
+bool version_has(const struct replog *r, const struct service *s);
+uint32_t version_needed(const struct replog *r); /* by others, to take part */
+uint32_t version_for_view(const struct replog *r);
+void version_set(struct replog *r, uint32_t version);
+bool version_take_view(struct replog *r, uint32_t version); /* false: this member has failed */
+void version_say_not_yet(struct replog *r, const struct service *s);
+bool version_clear_newer(struct replog *r, char *err, size_t errlen);
+
 /* replog_join.c */
 void exchange_start(struct replog *r);
 void exchange_stop(struct replog *r);
@@ -213,6 +231,7 @@ void op_propose(struct proposer *p, uint16_t service, const void *msg, size_t le
 void op_deliver(struct replog *r, struct member *from, const struct op *op);
 void op_view(struct replog *r); /* at a VIEW, the generation being new: what is still open now depends on it */
 void op_members(struct replog *r); /* the membership event of a VIEW, at the current position */
+uint64_t op_committed(const struct replog *r); /* newest generation of which this member's store counts */
 void op_settle(struct replog *r);  /* done position, acks, commit, completions */
 void op_fail_all(struct replog *r, enum propose_status status);
 void op_run_completed(struct replog *r);

@@ -79,6 +79,15 @@ static bool descends(const struct hello *w, const struct hello *h)
 	return l->committed_generation + REPLOG_KNOWN_MAX <= w->lineage.generation;
 }
 
+/* Version 1 has none and goes by its other rules: where one of its members is here all do, to come to the same. */
+static bool eras_known(const struct replog *r)
+{
+	for (uint32_t i = 0; i < r->nmembers; i++)
+		if (r->member[i].hello.version_max < 2)
+			return false;
+	return true;
+}
+
 #define PREFER(a, b)                 \
 	do {                         \
 		if ((a) != (b))      \
@@ -86,7 +95,8 @@ static bool descends(const struct hello *w, const struct hello *h)
 	} while (0)
 
 /* Which of two states goes on. A confirmed one; the one that knows the other's committed history, for only in a
- * committed history can anything have been acknowledged; the newer history; memory that followed the log before what a
+ * committed history can anything have been acknowledged; the later start from stores, for what a quorum has begun with
+ * goes on, however often a part of the members before had changed; the newer history; memory that followed the log before what a
  * store remembers; more members; more operations; at last the lower node id, so that there is always an answer. */
 static bool better(const struct replog *r, const struct member *a, const struct member *b)
 {
@@ -94,6 +104,8 @@ static bool better(const struct replog *r, const struct member *a, const struct 
 
 	PREFER(x->established, y->established);
 	PREFER(descends(x, y), descends(y, x));
+	if (eras_known(r))
+		PREFER(x->lineage.era, y->lineage.era);
 	PREFER(x->lineage.generation, y->lineage.generation);
 	PREFER(x->live, y->live);
 	PREFER(branch_size(r, x->branch), branch_size(r, y->branch));
@@ -116,6 +128,14 @@ static struct member *winner(struct replog *r)
 
 enum role { ROLE_STAYS, ROLE_JOINS, ROLE_DIVERGED, ROLE_CLUSTER, ROLE_CONFIG, ROLE_VERSION };
 
+/* Where a member may be of version 1, by the rule that it has itself: all come to the same decision. */
+static bool same_config(const struct hello *winner, const struct hello *h)
+{
+	if (winner->version_min < 2)
+		return !memcmp(winner->config_digest, h->config_digest, sizeof(h->config_digest));
+	return !memcmp(winner->fixed_digest, h->fixed_digest, sizeof(h->fixed_digest));
+}
+
 static enum role role_of(const struct member *w, const struct member *m)
 {
 	const struct hello *a = &w->hello, *b = &m->hello;
@@ -126,7 +146,7 @@ static enum role role_of(const struct member *w, const struct member *m)
 		return ROLE_CLUSTER;
 	if (a->version_max < b->version_min || b->version_max < a->version_min)
 		return ROLE_VERSION;
-	if (memcmp(a->config_digest, b->config_digest, sizeof(a->config_digest)))
+	if (!same_config(a, b))
 		return ROLE_CONFIG;
 	if (b->excluded || !descends(a, b))
 		return ROLE_DIVERGED;
@@ -156,8 +176,8 @@ static void say_role(struct replog *r, enum role role, const struct member *w, c
 			 "and restart sandemd there", b, m->hello.cluster, w->hello.cluster);
 		break;
 	case ROLE_CONFIG:
-		snprintf(line, sizeof(line), "node %s runs with another configuration than node %s: copy sandem.yaml from %s, then "
-			 "restart sandemd on %s", b, a, a, b);
+		snprintf(line, sizeof(line), "the sandem.yaml of node %s and of node %s differ%s: copy that of %s, then restart sandemd "
+			 "on %s", b, a, w->hello.version_min < 2 ? "" : " in cluster, nodes, groups or iscsi", a, b);
 		break;
 	case ROLE_VERSION:
 		snprintf(line, sizeof(line), "node %s speaks protocol versions %u-%u, node %s %u-%u: update the older one", b,
@@ -193,7 +213,9 @@ static void start_branch(struct replog *r, struct member *self)
 	r->next_order = 1;
 	self->synced = true;
 	self->acked = r->position;
-	r->serve_from = r->op_position = r->lost_acked = 0;
+	r->serve_from = r->op_position = r->lost_acked = r->serve_generation = 0;
+	r->seated = false;
+	r->unconfirmed = true;
 	self->committed_generation = r->committed_generation;
 	r->publish_again = true;
 }
@@ -205,27 +227,18 @@ static void leave_branch(struct replog *r)
 	r->published = r->established = false;
 }
 
-static void note_version(struct replog *r, const struct member *m)
-{
-	if (m->hello.version_max < r->version)
-		r->version = m->hello.version_max;
-}
-
 static void stay(struct replog *r, struct member *w, struct member *self)
 {
 	bool joiners = false;
 
 	if (!self->synced)
 		start_branch(r, self);
-	r->version = r->p.version_max;
 	for (uint32_t i = 0; i < r->nmembers; i++) {
 		struct member *m = &r->member[i];
 		enum role role = role_of(w, m);
 
 		m->refused = role > ROLE_JOINS;
 		joiners |= role == ROLE_JOINS;
-		if (!m->refused)
-			note_version(r, m);
 		say_role(r, role, w, m);
 	}
 	if (joiners && source_of(r, w) == self)
@@ -288,7 +301,8 @@ static void fill_heard(struct replog *r, struct hello *h)
 
 static void fill_lineage(const struct replog *r, struct lineage *l)
 {
-	*l = (struct lineage){ .generation = r->generation,
+	*l = (struct lineage){ .era = r->era,
+			       .generation = r->generation,
 			       .history = r->history,
 			       .committed_generation = r->committed_generation,
 			       .committed_history = r->committed_history,
@@ -306,7 +320,7 @@ static void send_hello(struct replog *r)
 
 	*h = (struct hello){ .round = r->round,
 			     .incarnation = r->p.incarnation,
-			     .version_min = r->p.version_min,
+			     .version_min = version_needed(r),
 			     .version_max = r->p.version_max,
 			     .live = r->live,
 			     .established = self && self->synced && r->established,
@@ -318,6 +332,7 @@ static void send_hello(struct replog *r)
 	strcpy(h->cluster, r->cluster);
 	strcpy(h->node_name, r->node_name);
 	memcpy(h->config_digest, r->p.config_digest, sizeof(h->config_digest));
+	memcpy(h->fixed_digest, r->p.fixed_digest, sizeof(h->fixed_digest));
 	fill_lineage(r, &h->lineage);
 	fill_heard(r, h);
 	r->heard_sent = table_hash(r);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cluster/replog.pb-c.h"
+#include "core/wbuf_message.h"
 
 /* magic, wire format, type, two bytes reserved: never changes, whatever the protocol's version */
 static const uint8_t magic[4] = { 'S', 'n', 'd', 'm' };
@@ -47,7 +48,8 @@ static bool lineage_get(struct lineage *l, const Replog__Lineage *pb)
 {
 	if (!pb || pb->n_known > REPLOG_KNOWN_MAX || pb->committed_generation > pb->generation)
 		return false;
-	*l = (struct lineage){ .generation = pb->generation,
+	*l = (struct lineage){ .era = pb->era,
+			       .generation = pb->generation,
 			       .history = pb->history,
 			       .committed_generation = pb->committed_generation,
 			       .committed_history = pb->committed_history,
@@ -76,6 +78,8 @@ static bool hello_get(struct message *m, void *u)
 			     .branch = pb->branch,
 			     .position = pb->position,
 			     .order = pb->order };
+	if (pb->fixed_digest.len && !copy_sha(h->fixed_digest, &pb->fixed_digest))
+		return false;
 	return pb->incarnation && pb->round && pb->version_min && pb->version_min <= pb->version_max &&
 	       copy_string(h->cluster, sizeof(h->cluster), pb->cluster) &&
 	       copy_string(h->node_name, sizeof(h->node_name), pb->node_name) &&
@@ -106,7 +110,19 @@ static bool ack_get(struct message *m, void *u)
 {
 	Replog__Ack *pb = u;
 
-	m->ack = (struct ack){ pb->position, pb->committed_generation };
+	struct ack_beyond *b = &m->ack.beyond;
+	uint64_t last = pb->position;
+
+	m->ack = (struct ack){ pb->position, pb->committed_generation, { .reach = pb->reach, .nopen = pb->n_open } };
+	if (!pb->reach) /* a version that does not know of it */
+		b->reach = pb->position;
+	if (b->reach < pb->position || pb->n_open > ACK_OPEN_MAX)
+		return false;
+	for (size_t i = 0; i < pb->n_open; i++) {
+		if (pb->open[i] <= last || pb->open[i] > b->reach)
+			return false;
+		last = b->open[i] = pb->open[i];
+	}
 	return true;
 }
 
@@ -212,20 +228,6 @@ void message_fini(struct message *m)
 
 /* ---- pack ------------------------------------------------------------------------------- */
 
-static void put(struct wbuf *out, const ProtobufCMessage *pb)
-{
-	size_t n = protobuf_c_message_get_packed_size(pb);
-	uint8_t *p = malloc(n + 1);
-
-	if (!p) {
-		out->err = -ENOMEM;
-		return;
-	}
-	protobuf_c_message_pack(pb, p);
-	wbuf_put(out, p, n);
-	free(p);
-}
-
 static void seats_put(Replog__Seat *pb, Replog__Seat **ptr, const struct seat *s, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
@@ -240,6 +242,7 @@ static void seats_put(Replog__Seat *pb, Replog__Seat **ptr, const struct seat *s
 static void lineage_put(Replog__Lineage *pb, const struct lineage *l)
 {
 	replog__lineage__init(pb);
+	pb->era = l->era;
 	pb->generation = l->generation;
 	pb->history = l->history;
 	pb->committed_generation = l->committed_generation;
@@ -267,6 +270,8 @@ static void hello_put(const struct hello *h, struct wbuf *out)
 	pb.cluster = (char *)h->cluster;
 	pb.node_name = (char *)h->node_name;
 	pb.config_digest = sha_put(h->config_digest);
+	if (h->version_max > 1)
+		pb.fixed_digest = sha_put(h->fixed_digest);
 	pb.live = h->live;
 	pb.established = h->established;
 	pb.excluded = h->excluded;
@@ -279,7 +284,7 @@ static void hello_put(const struct hello *h, struct wbuf *out)
 	seats_put(seat, ptr, h->heard, h->nheard);
 	pb.n_heard = h->nheard;
 	pb.heard = ptr;
-	put(out, &pb.base);
+	wbuf_put_message(out, &pb.base);
 }
 
 static void view_put(const struct view *v, struct wbuf *out)
@@ -294,7 +299,7 @@ static void view_put(const struct view *v, struct wbuf *out)
 	seats_put(seat, ptr, v->member, v->nmembers);
 	pb.n_member = v->nmembers;
 	pb.member = ptr;
-	put(out, &pb.base);
+	wbuf_put_message(out, &pb.base);
 }
 
 static void op_put(const struct op *op, struct wbuf *out)
@@ -305,7 +310,7 @@ static void op_put(const struct op *op, struct wbuf *out)
 	pb.seq = op->seq;
 	pb.service = op->service;
 	pb.body = (ProtobufCBinaryData){ op->len, (uint8_t *)op->body };
-	put(out, &pb.base);
+	wbuf_put_message(out, &pb.base);
 }
 
 static void ack_put(const struct ack *a, struct wbuf *out)
@@ -314,7 +319,12 @@ static void ack_put(const struct ack *a, struct wbuf *out)
 
 	pb.position = a->position;
 	pb.committed_generation = a->committed_generation;
-	put(out, &pb.base);
+	if (a->beyond.reach > a->position) {
+		pb.reach = a->beyond.reach;
+		pb.n_open = a->beyond.nopen;
+		pb.open = (uint64_t *)a->beyond.open;
+	}
+	wbuf_put_message(out, &pb.base);
 }
 
 static void chunk_put(const struct chunk *c, struct wbuf *out)
@@ -327,7 +337,7 @@ static void chunk_put(const struct chunk *c, struct wbuf *out)
 	pb.offset = c->offset;
 	pb.data = (ProtobufCBinaryData){ c->len, (uint8_t *)c->data };
 	pb.sha256 = sha_put(c->sha256);
-	put(out, &pb.base);
+	wbuf_put_message(out, &pb.base);
 }
 
 static void synced_put(const struct synced *s, struct wbuf *out)
@@ -339,7 +349,7 @@ static void synced_put(const struct synced *s, struct wbuf *out)
 	pb.source_round = s->source_round;
 	pb.acked = s->acked;
 	pb.committed_generation = s->committed_generation;
-	put(out, &pb.base);
+	wbuf_put_message(out, &pb.base);
 }
 
 static void goodbye_put(uint64_t incarnation, struct wbuf *out)
@@ -347,7 +357,7 @@ static void goodbye_put(uint64_t incarnation, struct wbuf *out)
 	Replog__Goodbye pb = REPLOG__GOODBYE__INIT;
 
 	pb.incarnation = incarnation;
-	put(out, &pb.base);
+	wbuf_put_message(out, &pb.base);
 }
 
 static void check_put(uint64_t branch, struct wbuf *out)
@@ -355,7 +365,7 @@ static void check_put(uint64_t branch, struct wbuf *out)
 	Replog__Check pb = REPLOG__CHECK__INIT;
 
 	pb.branch = branch;
-	put(out, &pb.base);
+	wbuf_put_message(out, &pb.base);
 }
 
 static void digest_put(const struct digest *d, struct wbuf *out)
@@ -364,7 +374,7 @@ static void digest_put(const struct digest *d, struct wbuf *out)
 
 	pb.position = d->position;
 	pb.sha256 = sha_put(d->sha256);
-	put(out, &pb.base);
+	wbuf_put_message(out, &pb.base);
 }
 
 void message_pack(const struct message *m, struct wbuf *out)
@@ -459,7 +469,9 @@ int snapshot_parse(struct snapshot *s, const void *p, size_t len, const char **w
 	s->op_position = pb->op_position;
 	s->lost_acked = pb->lost_acked;
 	s->established = pb->established;
+	s->version = pb->version ? pb->version : 1;
 	s->view_stale = pb->view_stale;
+	s->unconfirmed = pb->unconfirmed;
 	*why = "a value in it is out of bounds";
 	if (lineage_get(&s->lineage, pb->lineage) && snapshot_members_get(s, pb) &&
 	    seats_get(s->unfenced, &s->nunfenced, pb->unfenced, pb->n_unfenced) && snapshot_services_get(s, pb))
@@ -494,7 +506,9 @@ static void snapshot_put(const struct snapshot *s, Replog__ServiceState *sv, Rep
 	pb.op_position = s->op_position;
 	pb.lost_acked = s->lost_acked;
 	pb.established = s->established;
+	pb.version = s->version > 1 ? s->version : 0; /* version 1 does not know the field */
 	pb.view_stale = s->view_stale;
+	pb.unconfirmed = s->unconfirmed;
 	for (uint32_t i = 0; i < s->nmembers; i++) {
 		replog__synced_member__init(&m[i]);
 		m[i].node = s->member[i].node;
@@ -525,7 +539,7 @@ static void snapshot_put(const struct snapshot *s, Replog__ServiceState *sv, Rep
 	}
 	pb.n_durable = s->ndurables;
 	pb.durable = dup;
-	put(out, &pb.base);
+	wbuf_put_message(out, &pb.base);
 }
 
 void snapshot_pack(const struct snapshot *s, struct wbuf *out)

@@ -27,6 +27,7 @@ struct seat {
 };
 
 struct lineage {
+	uint64_t era;
 	uint64_t generation, history, committed_generation, committed_history, position;
 	uint32_t nknown;
 	uint64_t known[REPLOG_KNOWN_MAX];
@@ -37,6 +38,7 @@ struct hello {
 	uint32_t version_min, version_max;
 	char cluster[64], node_name[64];
 	uint8_t config_digest[32];
+	uint8_t fixed_digest[32]; /* zeros: it gives none */
 	bool live, established, excluded, outdated;
 	uint64_t branch, position, order;
 	struct lineage lineage;
@@ -58,8 +60,19 @@ struct view {
 	struct seat member[REPLOG_MEMBERS_MAX];
 };
 
+#define ACK_OPEN_MAX 64
+
+/* Up to position everything is carried out, up to reach everything but what is open (ascending): an operation that
+ * takes its time, for the sake of one medium, holds no other back (P8). */
+struct ack_beyond {
+	uint64_t reach;
+	uint32_t nopen;
+	uint64_t open[ACK_OPEN_MAX];
+};
+
 struct ack {
 	uint64_t position, committed_generation;
+	struct ack_beyond beyond;
 };
 
 struct chunk {
@@ -114,7 +127,8 @@ struct snapshot_member {
 struct snapshot {
 	struct lineage lineage;
 	uint64_t dirty_generation, branch, position, next_order, op_position, lost_acked;
-	bool established, view_stale;
+	bool established, view_stale, unconfirmed;
+	uint32_t version; /* of the protocol, in use: 1 or more */
 	uint32_t nmembers, nunfenced;
 	struct snapshot_member member[REPLOG_MEMBERS_MAX];
 	struct seat unfenced[REPLOG_MEMBERS_MAX];

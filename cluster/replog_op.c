@@ -80,20 +80,54 @@ static struct inflight *inflight_new(struct replog *r, uint32_t nruns)
 	return f;
 }
 
-/* A stale one only had to be waited for; the others free from the front, in order, so that acks are cumulative. */
+static bool inflight_concerns(const struct inflight *f, const char *object)
+{
+	for (uint32_t i = 0; i < f->nruns; i++)
+		for (uint32_t k = 0; k < f->runs[i].apply.neffects; k++)
+			if (!strcmp(f->runs[i].apply.effect[k].object, object))
+				return true;
+	return false;
+}
+
+/*
+ * Whether the answer to f also says that g is carried out. What the one has shut out already the other need not drain:
+ * the later of two operations on an object is not done before the earlier. One without effects does not say whom it
+ * found as it wanted it, so it comes after all.
+ */
+static bool inflight_builds_on(const struct inflight *f, const struct inflight *g)
+{
+	bool effects = false;
+
+	for (uint32_t i = 0; i < f->nruns; i++)
+		for (uint32_t k = 0; k < f->runs[i].apply.neffects; k++) {
+			effects = true;
+			if (inflight_concerns(g, f->runs[i].apply.effect[k].object))
+				return true;
+		}
+	return !effects;
+}
+
+static bool inflight_held_back(const struct replog *r, const struct inflight *f)
+{
+	const struct inflight *g;
+
+	cds_list_for_each_entry(g, &r->inflights, link) {
+		if (g == f)
+			return false;
+		if (!g->stale && inflight_builds_on(f, g))
+			return true;
+	}
+	return false;
+}
+
+/* What stays is open: not carried out, or building on what is not. A stale one only had to be waited for. */
 static void inflight_sweep(struct replog *r)
 {
 	struct inflight *f, *next;
-	bool open = false;
 
-	cds_list_for_each_entry_safe(f, next, &r->inflights, link) {
-		if (f->pending) {
-			open |= !f->stale;
-			continue;
-		}
-		if (f->stale || !open)
+	cds_list_for_each_entry_safe(f, next, &r->inflights, link)
+		if (!f->pending && (f->stale || !inflight_held_back(r, f)))
 			inflight_free(f);
-	}
 	r->done_position = r->position;
 	cds_list_for_each_entry(f, &r->inflights, link) {
 		if (!f->stale) {
@@ -166,20 +200,26 @@ static void inflight_run(struct replog *r, struct inflight *f)
 	f->pending--;
 }
 
-/* An operation that a lost member has not acknowledged is answered under the new membership: the new history has to be
- * on stable storage then, or after a power loss of all that member's older state would look as good. Judged by the acks
- * in the stream, so that every member comes to the same. */
+/* When the new history has to be on stable storage, judged by the stream so that every member comes to the same:
+ * - An operation that a lost member has not acknowledged is answered under the new membership: after a power loss of
+ *   all that member's older state would look as good otherwise.
+ * - The branch was begun from a store. Other stores may have what nobody has acknowledged; it must not come back after
+ *   members have served without it. */
 void op_view(struct replog *r)
 {
 	struct pending *p;
 	bool open = r->lost_acked && r->lost_acked - 1 < r->op_position;
 
 	r->lost_acked = 0;
-	if (!open)
-		return;
-	r->dirty_generation = r->ack_owed_generation = r->generation;
+	if (r->unconfirmed) {
+		r->era++;
+		r->serve_generation = r->generation;
+	}
+	if (open || r->unconfirmed)
+		r->dirty_generation = r->ack_owed_generation = r->generation;
+	r->unconfirmed = false;
 	cds_list_for_each_entry(p, &r->pendings, link)
-		if (p->position)
+		if (open && p->position)
 			p->generation = r->generation;
 }
 
@@ -197,7 +237,7 @@ void op_members(struct replog *r)
 	for (size_t i = 0; i < r->p.nservices; i++) {
 		struct service *s = &r->services[i];
 
-		if (!s->ops->members)
+		if (!s->ops->members || !version_has(r, s))
 			continue;
 		f->runs[i].apply.position = r->position;
 		f->runs[i].run.service = s;
@@ -261,6 +301,10 @@ void op_propose(struct proposer *proposer, uint16_t service, const void *msg, si
 	CDS_INIT_LIST_HEAD(&p->link);
 	if (!s || len > REPLOG_OP_MAX)
 		p->status = PROPOSE_FAILED;
+	else if (!version_has(r, s) && r->state == CLUSTER_SERVING) {
+		p->status = PROPOSE_NOT_YET;
+		version_say_not_yet(r, s);
+	}
 	if (r->state == CLUSTER_SERVING && !r->leaving && !r->failed && p->status == PROPOSE_NOT_SERVING) {
 		p->waits_for_fencing = s->ops->waits_for_fencing;
 		cds_list_add_tail(&p->link, &r->pendings);
@@ -328,9 +372,9 @@ void op_deliver(struct replog *r, struct member *from, const struct op *op)
 			complete(r, p, PROPOSE_NOT_SERVING);
 		return;
 	}
-	if (!s) {
-		replog_failf(r, "node %u sent an operation of service %u, which this version does not know: update "
-				"this node", from->node, op->service);
+	if (!s || !version_has(r, s)) {
+		replog_failf(r, "node %u sent an operation of service %u, which protocol version %u does not have: update "
+				"this node", from->node, op->service, r->version);
 		return;
 	}
 	r->position++;
@@ -352,59 +396,121 @@ void ack_deliver(struct replog *r, struct member *from, const struct ack *a)
 	if (!from->synced)
 		return;
 	from->acked = a->position;
+	from->beyond = a->beyond;
 	from->committed_generation = a->committed_generation;
 }
 
-/* Nobody waits for acks of one's own operations; those of others are acknowledged cumulatively, one message under way
+uint64_t op_committed(const struct replog *r)
+{
+	return r->partial ? 0 : r->committed_generation;
+}
+
+/* What is carried out behind done_position. Where more is open than a message tells, it reaches less far. */
+static struct ack_beyond beyond_done(const struct replog *r)
+{
+	struct ack_beyond b = { .reach = r->position };
+	const struct inflight *f;
+
+	cds_list_for_each_entry(f, &r->inflights, link) {
+		if (f->stale || (b.nopen && b.open[b.nopen - 1] == f->position))
+			continue;
+		if (b.nopen == ACK_OPEN_MAX) {
+			b.reach = f->position - 1;
+			break;
+		}
+		b.open[b.nopen++] = f->position;
+	}
+	while (b.nopen && b.open[b.nopen - 1] == b.reach) {
+		b.nopen--;
+		b.reach--;
+	}
+	return b;
+}
+
+static bool done_beyond(const struct ack_beyond *b, uint64_t position)
+{
+	for (uint32_t i = 0; i < b->nopen; i++)
+		if (b->open[i] == position)
+			return false;
+	return position <= b->reach;
+}
+
+/* Nobody waits for acks of one's own operations; those of others are acknowledged many at a time, one message under way
  * at a time, so that a busy log has few of them. */
 static void ack_settle(struct replog *r)
 {
-	struct message m = { .type = MSG_ACK, .ack = { r->done_position, r->committed_generation } };
+	struct message m = { .type = MSG_ACK, .ack = { r->done_position, op_committed(r), beyond_done(r) } };
+	const struct ack_beyond *b = &m.ack.beyond;
 	struct wbuf out = { 0 };
-	bool position = r->done_position > r->ack_position && r->ack_position < r->ack_owed;
-	bool commit = r->committed_generation > r->ack_committed && r->ack_owed_generation > r->ack_committed;
+	bool more = r->done_position > r->ack_position || b->reach != r->ack_reach || b->nopen != r->ack_nopen;
+	bool position = more && r->ack_position < r->ack_owed;
+	bool commit = op_committed(r) > r->ack_committed && r->ack_owed_generation > r->ack_committed;
 
 	if (!self_synced(r) || r->ack_sent || (!position && !commit))
 		return;
 	r->ack_sent = true;
 	r->ack_position = r->done_position;
-	r->ack_committed = r->committed_generation;
+	r->ack_reach = b->reach;
+	r->ack_nopen = b->nopen;
+	r->ack_committed = op_committed(r);
 	message_pack(&m, &out);
 	replog_send(r, &out);
 }
 
-/* While a lost member may still be alive this may not be the history that goes on: its name is kept from stable
- * storage until fencing has decided, and so are the answers that depend on it. */
-static void commit_settle(struct replog *r)
+static void persist_name(struct replog *r, uint64_t era, uint64_t generation, uint64_t history)
 {
 	struct replog_lineage l;
 
-	if (!self_synced(r) || r->persisting || r->nunfenced || !r->published ||
-	    r->dirty_generation <= r->committed_generation)
-		return;
 	replog_lineage(r, &l);
-	l.generation = r->generation;
-	l.history = r->history;
-	r->persisting = r->generation;
-	r->persisting_history = r->history;
+	l.era = r->persisting_era = era;
+	l.generation = generation;
+	l.history = history;
+	l.partial = false;
+	r->persisting = generation;
+	r->persisting_history = history;
 	r->io.persist_lineage(r->io.arg, &l);
+}
+
+/* A store may claim a history only when all others wait for this member: a VIEW has named it, and it has carried out
+ * what came before. Then a joiner's copy counts as its source's does; that history has its name already.
+ *
+ * While a lost member may still be alive this may not be the history that goes on: its name is kept from stable
+ * storage until fencing has decided, and so are the answers that depend on it. */
+static void commit_settle(struct replog *r)
+{
+	if (!self_synced(r) || !r->seated || r->done_position < r->serve_from || r->persisting || !r->published)
+		return;
+	if (r->partial)
+		persist_name(r, r->committed_era, r->committed_generation, r->committed_history);
+	else if (!r->nunfenced && r->dirty_generation > r->committed_generation)
+		persist_name(r, r->era, r->generation, r->history);
 }
 
 static bool acked_by_all(const struct replog *r, const struct pending *p)
 {
+	const struct ack_beyond own = beyond_done(r);
+
 	for (uint32_t i = 0; i < r->nmembers; i++) {
 		const struct member *m = &r->member[i];
 		bool self = m->node == r->p.node;
 
 		if (!m->synced)
 			continue;
-		if ((self ? r->done_position : m->acked) < p->position)
+		if ((self ? r->done_position : m->acked) < p->position &&
+		    !done_beyond(self ? &own : &m->beyond, p->position))
 			return false;
 		if (p->waits_for_fencing &&
-		    (self ? r->committed_generation : m->committed_generation) < p->generation)
+		    (self ? op_committed(r) : m->committed_generation) < p->generation)
 			return false;
 	}
 	return true;
+}
+
+/* A member that has left has what counts, up to where it was: the answer has to wait for the VIEW without it, whose
+ * history it does not know. */
+static bool may_answer(const struct replog *r, const struct pending *p)
+{
+	return p->position && !(p->waits_for_fencing && (r->nunfenced || r->lost_acked)) && acked_by_all(r, p);
 }
 
 static void pendings_settle(struct replog *r)
@@ -413,11 +519,9 @@ static void pendings_settle(struct replog *r)
 
 	if (!self_synced(r) || !r->established || !r->quorum_known || !r->quorate)
 		return;
-	cds_list_for_each_entry_safe(p, next, &r->pendings, link) {
-		if (!p->position || (p->waits_for_fencing && r->nunfenced) || !acked_by_all(r, p))
-			continue;
-		complete(r, p, PROPOSE_OK);
-	}
+	cds_list_for_each_entry_safe(p, next, &r->pendings, link)
+		if (may_answer(r, p))
+			complete(r, p, PROPOSE_OK);
 }
 
 void op_settle(struct replog *r)

@@ -23,7 +23,10 @@ static void fill_meta(struct replog *r, struct snapshot *s)
 				.lost_acked = r->lost_acked,
 				.established = r->established,
 				.view_stale = r->view_stale,
-				.lineage = { .generation = r->generation,
+				.unconfirmed = r->unconfirmed,
+				.version = r->version,
+				.lineage = { .era = r->era,
+					     .generation = r->generation,
 					     .history = r->history,
 					     .committed_generation = r->committed_generation,
 					     .committed_history = r->committed_history,
@@ -46,14 +49,15 @@ static int pack_services(struct replog *r, struct snapshot *s, struct wbuf *stat
 	int err = 0;
 
 	for (size_t i = 0; i < r->p.nservices; i++) {
+		if (!version_has(r, &r->services[i]))
+			continue;
 		r->services[i].ops->snapshot(r->services[i].state, &state[i]);
 		err |= state[i].err;
-		s->service[i] =
+		s->service[s->nservices++] =
 			(struct snapshot_service){ r->services[i].ops->id, state[i].data, state[i].len };
 	}
 	for (size_t i = 0; i < r->ndurables; i++)
 		s->durable[i] = (struct snapshot_durable){ r->durable[i].service, r->durable[i].object };
-	s->nservices = r->p.nservices;
 	s->ndurables = r->ndurables;
 	snapshot_pack(s, out);
 	return err | out->err;
@@ -196,31 +200,43 @@ bool join_keep(struct replog *r, uint32_t from, const void *msg, size_t len)
 
 /* ---- the joiner: taking in ------------------------------------------------------------------------- */
 
+/* Its services in its order: those that its version has. */
 static bool services_known(struct replog *r, const struct snapshot *s, char *err, size_t errlen)
 {
-	if (s->nservices != r->p.nservices) {
-		snprintf(err, errlen, "it has %zu services, this version has %zu: update the older node", s->nservices,
-			 r->p.nservices);
+	size_t n = 0;
+	bool same = true;
+
+	if (s->version > r->p.version_max) {
+		snprintf(err, errlen, "it is of protocol version %u, this node speaks up to %u: update this node", s->version,
+			 r->p.version_max);
 		return false;
 	}
-	for (size_t i = 0; i < s->nservices; i++) {
-		if (s->service[i].id == r->services[i].ops->id)
+	for (size_t i = 0; i < r->p.nservices; i++) {
+		const struct service_ops *ops = r->services[i].ops;
+
+		if (ops->since > s->version)
 			continue;
-		snprintf(err, errlen, "it has a service %u that this version does not know: update this node",
-			 s->service[i].id);
-		return false;
+		same = same && n < s->nservices && s->service[n].id == ops->id;
+		n++;
 	}
-	return true;
+	if (same && n == s->nservices)
+		return true;
+	snprintf(err, errlen, "its services are not those that protocol version %u has here: run released versions on both nodes",
+		 s->version);
+	return false;
 }
 
 static bool restore_services(struct replog *r, const struct snapshot *s, char *err, size_t errlen)
 {
+	version_set(r, s->version);
 	for (size_t i = 0; i < s->nservices; i++) {
-		struct service *sv = &r->services[i];
+		const struct service *sv = replog_service(r, s->service[i].id);
 
 		if (sv->ops->restore(sv->state, s->service[i].data, s->service[i].len, err, errlen))
 			return false;
 	}
+	if (!version_clear_newer(r, err, errlen))
+		return false;
 	durable_clear(r);
 	for (size_t i = 0; i < s->ndurables; i++) {
 		if (!replog_service(r, s->durable[i].service)) {
@@ -246,6 +262,7 @@ static void take_members(struct replog *r, const struct snapshot *s)
 		m->synced = true;
 		m->order = from->order;
 		m->acked = from->acked;
+		m->beyond.reach = 0;
 		m->committed_generation = from->committed_generation;
 	}
 	r->nunfenced = 0;
@@ -259,6 +276,7 @@ static void take_place(struct replog *r, const struct snapshot *s)
 	const struct lineage *l = &s->lineage;
 
 	r->position = r->done_position = s->position;
+	r->era = r->committed_era = l->era;
 	r->generation = l->generation;
 	r->history = l->history;
 	r->branch = s->branch;
@@ -272,7 +290,14 @@ static void take_place(struct replog *r, const struct snapshot *s)
 	memcpy(r->known, l->known, l->nknown * sizeof(l->known[0]));
 	r->established = s->established;
 	r->view_stale = s->view_stale;
-	r->ack_position = r->ack_owed = r->position;
+	r->unconfirmed = s->unconfirmed;
+	r->serve_generation = 0;
+	r->partial = r->committed_generation != 0;
+	r->seated = false;
+	/* One that was under way belonged to the stream that ends here: it is not waited for. */
+	r->ack_sent = false;
+	r->ack_position = r->ack_owed = r->ack_reach = r->position;
+	r->ack_nopen = 0;
 	r->ack_committed = 0;
 	r->ack_owed_generation = r->dirty_generation;
 	r->persisting = 0;
@@ -367,11 +392,11 @@ static void send_synced(struct replog *r)
 {
 	struct message m = { .type = MSG_SYNCED,
 			     .synced = { r->source, r->source_incarnation, r->source_round, r->done_position,
-					 r->committed_generation } };
+					 op_committed(r) } };
 	struct wbuf out = { 0 };
 
 	r->ack_position = r->done_position;
-	r->ack_committed = r->committed_generation;
+	r->ack_committed = op_committed(r);
 	r->join = JOIN_ANNOUNCED;
 	message_pack(&m, &out);
 	replog_send(r, &out);
@@ -398,6 +423,7 @@ void synced_deliver(struct replog *r, struct member *from, const struct synced *
 	from->synced = true;
 	from->order = r->next_order++;
 	from->acked = s->acked;
+	from->beyond.reach = 0;
 	from->committed_generation = s->committed_generation;
 	r->view_stale = true;
 	unfenced_remove(r, from->node);

@@ -137,10 +137,13 @@ static void member_remove(struct replog *r, struct member *m)
 
 void member_out(struct replog *r, struct member *m)
 {
+	/* Without the history's name its store does not show that it has the operations. */
+	uint64_t acked = m->committed_generation < r->dirty_generation ? 0 : m->acked;
+
 	m->synced = false;
 	r->view_stale = true;
-	if (!r->lost_acked || m->acked + 1 < r->lost_acked)
-		r->lost_acked = m->acked + 1;
+	if (!r->lost_acked || acked + 1 < r->lost_acked)
+		r->lost_acked = acked + 1;
 }
 
 /* m is out of the branch without having said that it is drained. */
@@ -252,6 +255,15 @@ void goodbye_deliver(struct replog *r, struct member *from, uint64_t incarnation
 		exchange_start(r);
 }
 
+/* Whoever is here when a branch begins from a store is to have it before anything can be acknowledged in it. */
+static bool waits_for_joiner(const struct replog *r)
+{
+	for (uint32_t i = 0; i < r->nmembers && r->unconfirmed; i++)
+		if (!r->member[i].synced && !r->member[i].goodbye && !r->member[i].refused)
+			return true;
+	return false;
+}
+
 static void send_view(struct replog *r)
 {
 	struct message m = { .type = MSG_VIEW };
@@ -261,7 +273,7 @@ static void send_view(struct replog *r)
 	*v = (struct view){ .branch = r->branch,
 			    .generation = r->generation + 1,
 			    .history = r->io.random(r->io.arg),
-			    .version = r->version };
+			    .version = version_for_view(r) };
 	for (uint32_t i = 0; i < r->nmembers; i++)
 		if (r->member[i].synced)
 			v->member[v->nmembers++] =
@@ -278,7 +290,7 @@ void view_settle(struct replog *r)
 
 	if (!leader || leader->node != r->p.node || !r->published || r->exchange || r->view_sent || r->leaving)
 		return;
-	if (r->quorum_known && r->quorate && (r->view_stale || !r->established))
+	if (r->quorum_known && r->quorate && (r->view_stale || !r->established) && !waits_for_joiner(r))
 		send_view(r);
 }
 
@@ -301,11 +313,13 @@ static bool view_matches(struct replog *r, const struct view *v)
 
 static void view_apply(struct replog *r, const struct view *v)
 {
+	if (!version_take_view(r, v->version))
+		return;
 	r->position++;
 	r->generation = v->generation;
+	r->seated |= self_synced(r);
 	op_view(r);
 	r->history = r->branch = v->history;
-	r->version = v->version;
 	known_add(r, v->history);
 	r->established = true;
 	r->view_stale = false;

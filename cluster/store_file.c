@@ -137,6 +137,14 @@ static void entry_clear(struct store_file *s)
 		entry_forget(s, s->entry[s->nentries - 1].key);
 }
 
+/* As store_batch.h makes them: a key but for CLEAR, a value for PUT alone. */
+static bool change_good(unsigned kind, size_t klen, size_t vlen)
+{
+	if (kind < CHANGE_PUT || kind > CHANGE_CLEAR)
+		return false;
+	return (klen > 0) == (kind != CHANGE_CLEAR) && (vlen > 0) == (kind == CHANGE_PUT);
+}
+
 /* One batch, changes in order. -EBADMSG where it is not well-formed. */
 static int batch_apply(struct store_file *s, const uint8_t *p, size_t len)
 {
@@ -156,7 +164,7 @@ static int batch_apply(struct store_file *s, const uint8_t *p, size_t len)
 			return -EBADMSG;
 		memcpy(key, p + sizeof(h), klen);
 		key[klen] = 0;
-		if (strlen(key) != klen || h.kind < CHANGE_PUT || h.kind > CHANGE_CLEAR)
+		if (strlen(key) != klen || !change_good(h.kind, klen, vlen))
 			return -EBADMSG;
 		if (h.kind == CHANGE_PUT)
 			err = entry_put(s, key, p + sizeof(h) + klen, vlen);

@@ -44,6 +44,8 @@ void capacity_16(struct scsi_cmd *cmd)
 		return;
 	put_be64(data, blocks - 1);
 	put_be32(data + 8, cmd->lu->block_size);
+	if (cmd->lu->pi_type)
+		data[12] = (cmd->lu->pi_type - 1) << 1 | 0x01; /* P_TYPE, PROT_EN; P_I_EXPONENT is 0 */
 	data[13] = cmd->lu->lb_per_pb_exp & 0x0f;
 	if (cmd->lu->thin)
 		data[14] = 0x80 | 0x40; /* LBPME, LBPRZ */

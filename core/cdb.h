@@ -10,11 +10,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/cmd.h"
 #include "core/resv.h"
 
-struct scsi_cmd;
-
 #define CDB_NO_SA 0xffff
+#define CDB_VARIABLE 0x7f /* operation code of CDBs of variable length (SPC-4 4.2.3) */
 
 enum cdb_dir { DIR_NONE, DIR_IN, DIR_OUT };
 
@@ -30,6 +30,7 @@ enum cdb_flags {
 	ROW_WITHOUT_MEDIUM = 1 << 9, /* performed while the medium is ejected, too */
 	ROW_IN_WIPE = 1 << 10,	  /* performed during SANITIZE and FORMAT UNIT, too (SBC-3 4.11.2) */
 	ROW_WIPES = 1 << 11,	  /* performed after one of them has failed */
+	ROW_PROTECT = 1 << 12,	  /* has an RDPROTECT, WRPROTECT … field (core/pi_cmd.h) */
 	ROW_RANGE = 1 << 7,	  /* lba + blocks must lie within the medium (checked in the gate, SBC-4 5.x) */
 };
 
@@ -78,6 +79,19 @@ struct cdb_row {
 	uint8_t usage[32]; /* CDB usage data (SPC-4 6.35.3): byte 0 = opcode; a bit set in the CDB but
 			      not here is INVALID FIELD IN CDB */
 };
+
+/* Where its CONTROL byte is. NACA is taken there from every command (NORMACA=1), whatever its usage data says. */
+static inline unsigned cdb_control_at(const struct cdb_row *row)
+{
+	return row->opcode == 0x7f ? 1 : row->cdb_len - 1;
+}
+#define CDB_CONTROL_NACA 0x04
+
+/* The byte with DPO, FUA, BYTCHK, UNMAP and the like. Of a decoded command. */
+static inline uint8_t cdb_options(const struct scsi_cmd *cmd)
+{
+	return cmd->row->cdb_len == 32 ? cmd->cdb[10] : cmd->cdb[1];
+}
 
 /* The row of this CDB; NULL when the operation code is not supported. *sa_unknown: the operation code
  * is known but not with this service action (→ INVALID FIELD IN CDB, not INVALID OPCODE). */

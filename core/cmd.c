@@ -3,11 +3,15 @@
 
 #include <string.h>
 
+#include "core/abort.h"
+#include "core/aca.h"
 #include "core/cdb.h"
 #include "core/core.h"
 #include "core/gate.h"
 #include "core/lu.h"
 #include "core/nexus.h"
+#include "core/pi_cmd.h"
+#include "core/task_set.h"
 #include "core/tmf.h"
 #include "core/wire.h"
 
@@ -19,8 +23,9 @@ void cmd_init(struct scsi_cmd *cmd)
 	cmd->buf = NULL;
 	cmd->buf_len = 0;
 	cmd->status = STATUS_GOOD;
-	cmd->aborted = cmd->aborted_by_nexus = false;
-	cmd->forward = cmd->remote = cmd->turned_away = false;
+	cmd->aborted = false;
+	cmd->forward = cmd->remote = cmd->turned_away = cmd->inner = cmd->dormant = cmd->ordered = cmd->tell_abort =
+		cmd->aborted_by_nexus = false;
 	cmd->abort_tmf = NULL;
 	cmd->held_since = 0;
 	cmd->sense_len = 0;
@@ -33,12 +38,32 @@ void cmd_init(struct scsi_cmd *cmd)
 	cmd->decode_error = SENSE_NONE;
 	cmd->decode_detail = (struct sense_detail){ .field = -1, .bit = -1 };
 	cmd->lba = cmd->blocks = cmd->alloc_len = 0;
-	cmd->gate = 0;
+	cmd->gate = GATE_DECODE;
 	cmd->step = 0;
 	cmd->handler_data = NULL;
 	cmd->arrived = cmd->reactor->now;
 	CDS_INIT_LIST_HEAD(&cmd->task_link);
 	CDS_INIT_LIST_HEAD(&cmd->state_link);
+}
+
+static void decode_failed(struct scsi_cmd *cmd, sense_t s, int field)
+{
+	cmd->decode_error = s;
+	cmd->decode_detail.field = field;
+	cmd->decode_detail.in_cdb = true;
+}
+
+static void decode_variable(struct scsi_cmd *cmd)
+{
+	int byte;
+	sense_t s = pi_decode_32(cmd, &byte);
+
+	if (s != SENSE_NONE) { /* no data is asked for */
+		decode_failed(cmd, s, byte);
+		return;
+	}
+	cmd->lba = get_be64(cmd->cdb + 12);
+	cmd->blocks = get_be32(cmd->cdb + 28);
 }
 
 static void decode_layout(struct scsi_cmd *cmd)
@@ -94,8 +119,7 @@ static void decode_layout(struct scsi_cmd *cmd)
 		cmd->blocks = get_be16(c + 12);
 		break;
 	case LAYOUT_LBA_32:
-		cmd->lba = get_be64(c + 12);
-		cmd->blocks = get_be32(c + 28);
+		decode_variable(cmd);
 		break;
 	}
 }
@@ -103,7 +127,7 @@ static void decode_layout(struct scsi_cmd *cmd)
 /* VERIFY, WRITE AND VERIFY: BYTCHK in bits 2-1 of byte 1 (SBC-3 5.31) */
 static uint64_t bytchk_blocks(const struct scsi_cmd *cmd)
 {
-	switch (cmd->cdb[1] >> 1 & 3) {
+	switch (cdb_options(cmd) >> 1 & 3) {
 	case 1:
 		return cmd->blocks;
 	case 3:
@@ -120,15 +144,15 @@ static uint64_t wanted_data_out(const struct scsi_cmd *cmd)
 	case DATA_NONE:
 		return 0;
 	case DATA_BLOCKS:
-		return (uint64_t)cmd->blocks * cmd->lu->block_size;
+		return (uint64_t)cmd->blocks * cmd->block_len;
 	case DATA_ONE_BLOCK:
-		return cmd->lu->block_size;
+		return cmd->block_len;
 	case DATA_ONE_BLOCK_NDOB:
-		return cmd->cdb[1] & 0x01 ? 0 : cmd->lu->block_size;
+		return cdb_options(cmd) & 0x01 ? 0 : cmd->block_len;
 	case DATA_TWICE:
-		return 2ull * cmd->blocks * cmd->lu->block_size;
+		return 2ull * cmd->blocks * cmd->block_len;
 	case DATA_BYTCHK:
-		return bytchk_blocks(cmd) * cmd->lu->block_size;
+		return bytchk_blocks(cmd) * cmd->block_len;
 	case DATA_FORMAT:
 		return !(cmd->cdb[1] & 0x10) ? 0 : cmd->cdb[1] & 0x20 ? 8 : 4;
 	case DATA_PARAM:
@@ -137,11 +161,16 @@ static uint64_t wanted_data_out(const struct scsi_cmd *cmd)
 	return 0;
 }
 
-static void decode_failed(struct scsi_cmd *cmd, sense_t s, int field)
+/* The service action stands elsewhere in a CDB of variable length; where none of these is known to a logical unit, the
+ * operation code is not, either. */
+static void no_row(struct scsi_cmd *cmd, bool sa_unknown)
 {
-	cmd->decode_error = s;
-	cmd->decode_detail.field = field;
-	cmd->decode_detail.in_cdb = true;
+	bool variable = cmd->cdb[0] == CDB_VARIABLE;
+
+	if (!sa_unknown || (variable && cmd->lu && cmd->lu->pi_type != PI_TYPE_2))
+		decode_failed(cmd, SENSE_INVALID_OPCODE, 0);
+	else
+		decode_failed(cmd, SENSE_INVALID_FIELD_IN_CDB, variable ? 8 : 1);
 }
 
 void cmd_decode(struct scsi_cmd *cmd)
@@ -152,7 +181,7 @@ void cmd_decode(struct scsi_cmd *cmd)
 	cmd->itl = nexus_find(cmd->nexus, cmd->lun);
 	if (cmd->itl) {
 		cmd->lu = cmd->itl->lu;
-		cds_list_add_tail(&cmd->task_link, &lu_shard_of(cmd->lu, cmd->reactor)->tasks);
+		task_set_enter(lu_shard_of(cmd->lu, cmd->reactor), cmd);
 	}
 	cmd->row = cdb_find(cmd->cdb, &sa_unknown);
 	if (!cmd->lu && !(cmd->row && (cmd->row->flags & ROW_ANY_LUN))) {
@@ -160,12 +189,16 @@ void cmd_decode(struct scsi_cmd *cmd)
 		return;
 	}
 	if (!cmd->row) {
-		decode_failed(cmd, sa_unknown ? SENSE_INVALID_FIELD_IN_CDB : SENSE_INVALID_OPCODE,
-			      sa_unknown ? 1 : 0);
+		no_row(cmd, sa_unknown);
 		return;
 	}
 	decode_layout(cmd);
-	if (cmd->row->dir != DIR_OUT || !cmd->lu)
+	if (!cmd->lu)
+		return;
+	cmd->block_len = cmd->lu->block_size;
+	if (__builtin_expect(cmd->lu->pi_type, 0) && pi_protect_field(cmd))
+		cmd->block_len += PI_LEN;
+	if (cmd->row->dir != DIR_OUT)
 		return;
 	want = wanted_data_out(cmd);
 	if (want > REACTOR_BUF_MAX)
@@ -187,12 +220,13 @@ bool cmd_buf_alloc(struct scsi_cmd *cmd, uint32_t len)
 
 /* ---- execution -------------------------------------------------------------------------------- */
 
-static void ended(struct scsi_cmd *cmd)
+static void ended_aborted(struct scsi_cmd *cmd)
 {
 	struct nexus_abort *a = cmd->nexus->aborting;
-	bool awaited = a && cmd->aborted_by_nexus &&
-		       (cmd->state == CMD_ADMITTED || cmd->state == CMD_FORWARDED || cmd->state == CMD_CONTROL);
+	bool awaited = a && cmd->aborted_by_nexus && abort_waits_for(cmd);
 
+	if (cmd->tell_abort)
+		abort_tell(cmd);
 	lu_task_ended(cmd);
 	cmd->state = CMD_DONE;
 	if (cmd->abort_tmf)
@@ -200,6 +234,34 @@ static void ended(struct scsi_cmd *cmd)
 	cmd->done(cmd);
 	if (awaited && --a->left == 0)
 		a->fn(a);
+}
+
+static void ended(struct scsi_cmd *cmd);
+
+/* Anything but a plain GOOD. */
+static void ended_specially(struct scsi_cmd *cmd)
+{
+	if (task_set_release(cmd, ended))
+		return;
+	if (cmd->aborted) {
+		ended_aborted(cmd);
+		return;
+	}
+	lu_task_ended(cmd);
+	cmd->state = CMD_DONE;
+	aca_fault(cmd);
+	cmd->done(cmd);
+}
+
+static void ended(struct scsi_cmd *cmd)
+{
+	if (__builtin_expect(cmd->aborted | cmd->ordered | cmd->status, 0)) {
+		ended_specially(cmd);
+		return;
+	}
+	lu_task_ended(cmd);
+	cmd->state = CMD_DONE;
+	cmd->done(cmd);
 }
 
 void cmd_execute(struct scsi_cmd *cmd)

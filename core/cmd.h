@@ -19,6 +19,7 @@
 
 #include "core/disk.h"
 #include "core/mailbox.h"
+#include "core/pi.h"
 #include "core/sense.h"
 
 struct nexus;
@@ -26,6 +27,7 @@ struct tmf;
 struct itl;
 struct lu;
 struct cdb_row;
+struct range_lock;
 
 enum task_attr { ATTR_SIMPLE, ATTR_ORDERED, ATTR_HEAD_OF_QUEUE, ATTR_ACA };
 
@@ -44,6 +46,7 @@ struct scsi_cmd {
 	/* set by the driver before cmd_init() */
 	struct nexus *nexus;
 	uint8_t cdb[CDB_MAX]; /* zero padded */
+	uint16_t cdb_got; /* bytes of it that came; looked at with CDBs of variable length only */
 	uint8_t lun[8];	      /* as on the wire (SAM-5 4.8) */
 	uint64_t tag;
 	enum task_attr attr;
@@ -61,7 +64,7 @@ struct scsi_cmd {
 
 	/* the answer, valid in done() */
 	uint8_t status;	      /* enum scsi_status */
-	bool aborted;	      /* send no status (SAM-5 5.3.1 TAS=0); still call cmd_fini */
+	bool aborted;	      /* send no status (core/abort.h); still call cmd_fini */
 	uint32_t data_in_len; /* bytes that the device server returns, before truncation to expected_len */
 	uint8_t sense_len;
 	uint8_t sense[SENSE_MAX];
@@ -76,6 +79,7 @@ struct scsi_cmd {
 	struct sense_detail decode_detail;
 	uint64_t lba;	  /* blocks */
 	uint32_t blocks;
+	uint32_t block_len; /* bytes of a block in the data buffer: with its protection information where that travels */
 	uint32_t alloc_len; /* allocation length or parameter list length, bytes */
 	uint64_t seq;	  /* order of admission in the LU's shard */
 	uint64_t arrived; /* ns, reactor->now */
@@ -84,14 +88,21 @@ struct scsi_cmd {
 	struct cds_list_head state_link; /* in the shard's held or admitted list */
 	struct msg msg;	  /* travel to the control thread and back */
 	struct disk_io io;
+	struct pi_order pi; /* of io, where the logical unit is protected */
 	uint8_t gate;	  /* where in the list of gates a held command goes on */
 	uint64_t held_since; /* ns */
 	uint64_t step;	  /* handler's own progress */
 	void *handler_data;
+	/* of all these cmd_init() makes false, with one store */
 	bool forward;	  /* the ALUA gate found another node to be the one that executes it */
 	bool remote;	  /* entered through another node's port (core/remote.h) */
 	bool turned_away; /* remote: the ALUA gate of this node does not admit it; nothing was done */
-	bool aborted_by_nexus;	/* counted by nexus_abort_tasks() */
+	bool inner;	  /* part of another command: its place in the task set is that one's */
+	bool dormant;	  /* held in lu_shard.dormant */
+	bool ordered;	  /* ORDERED, alone at the medium: order_lock is or was its own (core/task_set.h) */
+	bool tell_abort; /* aborted, and its initiator is told so at its end: TASK ABORTED */
+	bool aborted_by_nexus; /* counted by nexus_abort_tasks() */
+	struct range_lock *order_lock; /* with ordered */
 	struct tmf *abort_tmf;	/* the ABORT TASKs that wait for this command's end */
 };
 

@@ -10,9 +10,12 @@
 #include "core/reactor.h"
 
 struct lu;
+struct nexus;
 struct target;
 struct scsi_cmd;
-struct wipe_record;
+struct wipe_request;
+struct rods;
+struct tmf_everywhere;
 
 /* Commands whose meaning lives above core: the daemon wires them. All on the control thread. */
 enum core_hook {
@@ -23,6 +26,8 @@ enum core_hook {
 	HOOK_RTPG,	/* REPORT TARGET PORT GROUPS */
 	HOOK_STPG,	/* SET TARGET PORT GROUPS */
 	HOOK_MODE_SELECT,
+	HOOK_SET_TIMESTAMP,
+	HOOK_LOG_SELECT,
 	HOOK_REMOVAL,	/* START STOP UNIT with LOEJ=1, PREVENT ALLOW MEDIUM REMOVAL */
 	HOOK_COUNT,
 };
@@ -35,14 +40,17 @@ struct core {
 	struct lu **lu;
 	uint32_t ntargets;
 	struct target **target;
+	struct rods *rods;	 /* core/rod.h; NULL until there was a token */
 	struct {
 		void (*fn)(void *arg, struct scsi_cmd *cmd);
 		void *arg;
 	} hook[HOOK_COUNT];
-	struct { /* an I_T nexus has ended; called on its reactor */
-		void (*fn)(void *arg, const struct nexus_id *id);
+	struct { /* an I_T nexus has begun, has ended; called on its reactor */
+		void (*attached)(void *arg, const struct nexus *n);
+		void (*detached)(void *arg, const struct nexus *n);
+		void (*reset)(void *arg, const struct nexus *n); /* it lives on, what it has built up goes */
 		void *arg;
-	} nexus_lost;
+	} nexus_news;
 	struct { /* the medium can't be relied on any more (err: negative errno); called on a reactor, maybe often */
 		void (*fn)(void *arg, struct lu *lu, int err);
 		void *arg;
@@ -50,6 +58,9 @@ struct core {
 	struct { /* commands of ports that do not own their group (GATE_FORWARD); on the command's reactor */
 		/* cmd is admitted: ends with cmd_complete(), or is given back by gate_retry() */
 		void (*submit)(void *arg, struct scsi_cmd *cmd);
+		/* cmd, which was submitted, is aborted: where it is executed the rest of it may be left out; NULL: is done to
+		 * its end */
+		void (*aborted)(void *arg, struct scsi_cmd *cmd);
 		/* a barrier of lu is passing r: its gate may be another one */
 		void (*gate_changed)(void *arg, struct lu *lu, struct reactor *r);
 		void *arg;
@@ -58,15 +69,21 @@ struct core {
 		void (*fn)(void *arg, struct msg *m);
 		void *arg;
 	} blocking;
-	struct { /* r: what must be known after a restart, before lu is touched; NULL: nothing any more. Control
-		  * thread; NULL: nothing is kept. 0 or negative errno */
-		int (*fn)(void *arg, const struct lu *lu, const struct wipe_record *r);
+	struct { /* core/wipe.h; control thread. NULL: not offered */
+		void (*start)(void *arg, struct wipe_request *q);   /* ends with wipe_answer() */
+		void (*leave)(void *arg, struct scsi_cmd *cmd);	    /* EXIT FAILURE MODE */
 		void *arg;
-	} wipe_keep;
-	struct { /* a logical unit reset: what lives above core must know (SPC-2 reservations end) */
+	} wipes;
+	struct { /* a logical unit reset, told once, on the node that received it, before it is carried out: what lives
+		  * above core goes back to its state after power on (SPC-2 reservations end). Control thread */
 		void (*fn)(void *arg, struct lu *lu);
 		void *arg;
 	} lu_reset;
+	struct { /* carries a function out on every node, then ends it with tmf_everywhere_done(). Control thread;
+		  * NULL: there is only this node */
+		void (*fn)(void *arg, struct tmf_everywhere *e);
+		void *arg;
+	} everywhere;
 };
 
 static inline void core_post_control(struct core *core, struct msg *m)
@@ -83,5 +100,8 @@ static inline void core_run_blocking(struct core *core, struct msg *m)
 }
 
 struct lu *core_find_lu(struct core *core, const char *name);
+/* Control thread; there is room for it (core->lu). */
+void core_add_lu(struct core *core, struct lu *lu);
+void core_remove_lu(struct core *core, struct lu *lu);
 
 #endif

@@ -23,6 +23,8 @@ enum disk_op {
 	DISK_WRITE_ZEROES,
 };
 
+struct pi_order;
+
 struct disk_io {
 	struct reactor_op op; /* for the handler's own use */
 	struct reactor *reactor;
@@ -32,7 +34,9 @@ struct disk_io {
 	uint8_t state;	/* for the handler's own use (short transfers, write-then-flush) */
 	uint64_t offset; /* bytes */
 	uint64_t length; /* bytes; > 32 bits only for DISCARD and WRITE_ZEROES */
-	void *buf;	/* READ, WRITE: 4096-aligned where disk->direct */
+	void *buf;	/* READ, WRITE: 4096-aligned where disk->direct and not interleaved */
+	struct pi_order *pi; /* READ, WRITE of a protected disk, which alone looks at it (core/pi.h); offset and length
+				count user data only, buf is longer where it is interleaved */
 	uint64_t progress; /* for the handler's own use: bytes done */
 	int result;	/* 0 or negative errno */
 	void (*done)(struct disk_io *io);
@@ -48,7 +52,10 @@ struct disk_params {
 	bool direct;	 /* O_DIRECT */
 	bool read_only;
 	uint32_t block_size; /* logical block, bytes: 512 or 4096; 2048 of a CD-ROM */
+	uint8_t pi_type;     /* protection information is kept (core/pi.h); 0 = none */
+	const char *pi_path; /* … here */
 	const char *fault; /* for tests: drivers/disk/fault.h; NULL = none */
+	const char *key_file; /* encrypted: drivers/disk/crypt.h; NULL = not */
 };
 
 struct disk_ops {
@@ -66,6 +73,9 @@ struct disk_ops {
 	int (*map)(struct disk *d, uint64_t offset, uint64_t limit, uint64_t *length, bool *hole);
 	/* Bytes that the medium takes, and bytes that are left for it to grow. NULL or -EOPNOTSUPP: nobody can tell. Worker thread. */
 	int (*usage)(struct disk *d, uint64_t *used, uint64_t *available);
+	/* Everything written before can't be read any more: the key is gone. Durable. Nothing is submitted meanwhile. NULL or
+	 * -EOPNOTSUPP: the medium is not encrypted. Worker thread. */
+	int (*crypto_erase)(struct disk *d);
 };
 
 struct disk {

@@ -1,17 +1,27 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "core/gate.h"
 
+#include "core/aca.h"
 #include "core/cdb.h"
 #include "core/cmd.h"
 #include "core/core.h"
 #include "core/lu.h"
 #include "core/nexus.h"
+#include "core/pi_cmd.h"
 #include "core/range_lock.h"
 #include "core/target.h"
+#include "core/task_set.h"
 #include "core/wipe.h"
 #include "core/wire.h"
 
 enum pass { PASS, ANSWERED, WAIT };
+
+/* ---- auto contingent allegiance (core/aca.h): only commands that came when there may be one begin here ---- */
+
+static enum pass gate_aca(struct scsi_cmd *cmd)
+{
+	return aca_refuses(lu_shard_of(cmd->lu, cmd->reactor), cmd) ? ANSWERED : PASS;
+}
 
 /* ---- decode: what cmd_decode() found, and reserved bits of the CDB (SPC-4 4.3.3) ------------- */
 
@@ -29,14 +39,16 @@ static uint64_t excess_bits(const uint8_t *cdb, const uint8_t *usage, unsigned l
 static enum pass bad_usage(struct scsi_cmd *cmd)
 {
 	for (int i = 0; i < cmd->row->cdb_len; i++) {
-		uint8_t excess = cmd->cdb[i] & ~cmd->row->usage[i];
+		uint8_t excess = cmd->cdb[i] & ~(cmd->row->usage[i] | pi_cdb_bits(cmd->lu, cmd->row, i, false));
 
+		if ((unsigned)i == cdb_control_at(cmd->row))
+			excess &= ~CDB_CONTROL_NACA;
 		if (excess) {
 			cmd_bad_field(cmd, i, 31 - __builtin_clz(excess));
 			return ANSWERED;
 		}
 	}
-	return PASS;
+	return pi_refuses(cmd) ? ANSWERED : PASS; /* what is left is a protect field */
 }
 
 static enum pass gate_decode(struct scsi_cmd *cmd)
@@ -58,10 +70,12 @@ static enum pass gate_decode(struct scsi_cmd *cmd)
 static enum pass gate_unit_attention(struct scsi_cmd *cmd)
 {
 	struct itl *itl = cmd->itl;
+	uint16_t ua;
 
 	if (!itl || !itl->ua.n || (cmd->row->flags & ROW_UA_EXEMPT))
 		return PASS;
-	cmd_sense(cmd, (sense_t)KEY_UNIT_ATTENTION << 16 | ua_queue_pop(&itl->ua));
+	ua = lu_read(cmd->lu, mode)->ua_intlck >= UA_INTLCK_KEEP ? itl->ua.code[0] : ua_queue_pop(&itl->ua);
+	cmd_sense(cmd, (sense_t)KEY_UNIT_ATTENTION << 16 | ua);
 	return ANSWERED;
 }
 
@@ -161,8 +175,10 @@ static enum pass gate_range(struct scsi_cmd *cmd)
 
 	if (!lu || !(flags & (ROW_WRITES | ROW_RANGE)))
 		return PASS;
-	if ((flags & ROW_WRITES) && (lu->read_only || cmd->itl->read_only || lu_read(lu, mode)->swp))
+	if ((flags & ROW_WRITES) && (lu->read_only || cmd->itl->read_only))
 		return refuse(cmd, SENSE_WRITE_PROTECTED);
+	if ((flags & ROW_WRITES) && lu_read(lu, mode)->swp)
+		return refuse(cmd, SENSE_SOFTWARE_WRITE_PROTECTED);
 	if (flags & ROW_RANGE) {
 		uint64_t blocks = __atomic_load_n(&lu->blocks, __ATOMIC_RELAXED);
 
@@ -176,27 +192,32 @@ static enum pass gate_range(struct scsi_cmd *cmd)
 	return PASS;
 }
 
-/* ---- ranges that another command has for itself (core/range_lock.h) ----------------------------- */
+/* ---- order in the task set (core/task_set.h), ranges that another command has for itself (core/range_lock.h) ---- */
 
-static enum pass gate_exclusion(struct scsi_cmd *cmd)
+static bool waits_for_lock(struct lu_shard *shard, struct scsi_cmd *cmd)
+{
+	return (cmd->row->flags & ROW_MEDIUM) && !cds_list_empty(&shard->locks) && range_lock_wait(shard, cmd);
+}
+
+static enum pass gate_order(struct scsi_cmd *cmd)
 {
 	struct lu_shard *shard;
 
-	if (!(cmd->row->flags & ROW_MEDIUM) || (cmd->row->flags & ROW_EXCLUSIVE))
+	if (__builtin_expect(!cmd->lu, 0))
 		return PASS;
 	shard = lu_shard_of(cmd->lu, cmd->reactor);
-	if (__builtin_expect(cds_list_empty(&shard->locks), 1))
+	if (__builtin_expect(!shard->special, 1))
 		return PASS;
-	return range_lock_wait(shard, cmd) ? WAIT : PASS;
+	return task_set_wait(shard, cmd) || waits_for_lock(shard, cmd) ? WAIT : PASS;
 }
 
 /* ---- the list --------------------------------------------------------------------------------- */
 
 static enum pass (*const gates[])(struct scsi_cmd *cmd) = {
-	gate_decode, gate_unit_attention, gate_alua, gate_reservation, gate_range, gate_exclusion,
+	gate_aca, gate_decode, gate_unit_attention, gate_alua, gate_reservation, gate_range, gate_order,
 };
 #define NGATES (sizeof(gates) / sizeof(gates[0]))
-#define GATE_ALUA 2
+#define GATE_ALUA 3
 
 static void on_control(struct msg *m)
 {
@@ -229,7 +250,8 @@ static void execute(struct scsi_cmd *cmd)
 		to_control(cmd);
 		return;
 	}
-	if (__builtin_expect(cmd->forward, 0)) {
+	/* a wipe is everybody's: it is agreed on where it entered, and only its chunks are the owner's */
+	if (__builtin_expect(cmd->forward, 0) && !(flags & ROW_WIPES)) {
 		const struct core *core = cmd->reactor->core;
 
 		lu_admit(cmd);
@@ -238,7 +260,7 @@ static void execute(struct scsi_cmd *cmd)
 	}
 	if (flags & ROW_MEDIUM) {
 		cmd->disk = lu_read(cmd->lu, disk);
-		if (!cmd->disk && !(flags & ROW_WITHOUT_MEDIUM)) {
+		if (!cmd->disk && !(flags & (ROW_WITHOUT_MEDIUM | ROW_WIPES))) {
 			if (cmd->remote) {
 				turn_away(cmd);
 				return;
@@ -248,6 +270,10 @@ static void execute(struct scsi_cmd *cmd)
 			return;
 		}
 		lu_admit(cmd);
+		if (__builtin_expect(cmd->attr == ATTR_ORDERED, 0) && task_set_wants_alone(cmd)) {
+			task_set_alone(cmd);
+			return;
+		}
 	}
 	cmd->row->exec(cmd);
 }

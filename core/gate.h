@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The one list of gates between a command and its execution, in the order of SAM-5/SPC-4:
- *   decode → unit attention → ALUA → reservation → range and protection → other commands' locked ranges → execute
+ *   ACA → decode → unit attention → ALUA → reservation → range and protection → order in the task set, other commands'
+ *   locked ranges → execute
  * Each gate looks at columns of the command's row and at what the control thread published.
  */
 #ifndef SANDEM_CORE_GATE_H
 #define SANDEM_CORE_GATE_H
 
 struct scsi_cmd;
+
+enum { GATE_ACA, GATE_DECODE }; /* where a command begins: cmd->gate */
 
 /* Reactor. Runs the gates from cmd->gate on, then the command. */
 void gate_run(struct scsi_cmd *cmd);

@@ -70,14 +70,24 @@ void timestamp_report(struct scsi_cmd *cmd);
 /* sanitize.c (SBC-3 5.20, 5.3); exit_failure on the control thread */
 void sanitize_overwrite(struct scsi_cmd *cmd);
 void sanitize_block_erase(struct scsi_cmd *cmd);
+void sanitize_crypto_erase(struct scsi_cmd *cmd);
 void sanitize_exit_failure(struct scsi_cmd *cmd);
 void format_unit(struct scsi_cmd *cmd);
 
-/* extended_copy.c, copy_results.c (SPC-4 6.4, 6.18 … 6.20) */
-void extended_copy(struct scsi_cmd *cmd);
-void copy_results_status(struct scsi_cmd *cmd);
+/* extended_copy.c (SPC-4 6.4, 6.5), copy_results.c (6.3, 6.20 … 6.26) */
+void extended_copy_lid1(struct scsi_cmd *cmd);
+void extended_copy_lid4(struct scsi_cmd *cmd);
+void copy_results_status_lid1(struct scsi_cmd *cmd);
+void copy_results_status_lid4(struct scsi_cmd *cmd);
+void copy_results_data(struct scsi_cmd *cmd);
 void copy_results_parameters(struct scsi_cmd *cmd);
 void copy_results_failure(struct scsi_cmd *cmd);
+void copy_results_token(struct scsi_cmd *cmd);
+void copy_results_abort(struct scsi_cmd *cmd);
+
+/* rod_copy.c (SBC-4 5.12, 5.59) */
+void rod_copy_populate(struct scsi_cmd *cmd);
+void rod_copy_write(struct scsi_cmd *cmd);
 
 /* hooks.c: commands whose meaning lives above core (enum core_hook) */
 void hooks_pr_in(struct scsi_cmd *cmd);
@@ -87,6 +97,8 @@ void hooks_release(struct scsi_cmd *cmd);
 void hooks_rtpg(struct scsi_cmd *cmd);
 void hooks_stpg(struct scsi_cmd *cmd);
 void hooks_mode_select(struct scsi_cmd *cmd);
+void hooks_set_timestamp(struct scsi_cmd *cmd);
+void hooks_log_select(struct scsi_cmd *cmd);
 /* From a handler on the reactor: the command goes on to HOOK_REMOVAL; it has no part in the medium any more. */
 void hooks_removal(struct scsi_cmd *cmd);
 

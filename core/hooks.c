@@ -52,6 +52,16 @@ void hooks_mode_select(struct scsi_cmd *cmd)
 	call(cmd, HOOK_MODE_SELECT);
 }
 
+void hooks_set_timestamp(struct scsi_cmd *cmd)
+{
+	call(cmd, HOOK_SET_TIMESTAMP);
+}
+
+void hooks_log_select(struct scsi_cmd *cmd)
+{
+	call(cmd, HOOK_LOG_SELECT);
+}
+
 static void removal_on_control(struct msg *m)
 {
 	call(caa_container_of(m, struct scsi_cmd, msg), HOOK_REMOVAL);
@@ -77,6 +87,8 @@ static const struct {
 	{ hooks_rtpg, HOOK_RTPG },
 	{ hooks_stpg, HOOK_STPG },
 	{ hooks_mode_select, HOOK_MODE_SELECT },
+	{ hooks_set_timestamp, HOOK_SET_TIMESTAMP },
+	{ hooks_log_select, HOOK_LOG_SELECT },
 };
 
 bool hooks_serve(const struct core *core, const struct cdb_row *row)

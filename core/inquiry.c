@@ -47,9 +47,9 @@ static void standard(struct scsi_cmd *cmd)
 	data[0] = peripheral(lu);
 	data[1] = lu && lu->removable ? 0x80 : 0;
 	data[2] = 0x06;	       /* SPC-4 */
-	data[3] = 0x10 | 0x02; /* HISUP, response data format */
+	data[3] = 0x20 | 0x10 | 0x02; /* NORMACA, HISUP, response data format */
 	data[4] = STANDARD_LEN - 5;
-	data[5] = lu ? tpgs(cmd) | 0x08 : 0; /* TPGS, 3PC */
+	data[5] = lu ? tpgs(cmd) | 0x08 | (lu->pi_type ? 0x01 : 0) : 0; /* TPGS, 3PC, PROTECT */
 	data[6] = 0x10; /* MULTIP */
 	data[7] = 0x02; /* CMDQUE */
 	put_padded(data + 8, lu ? lu->id.vendor : "", 8);

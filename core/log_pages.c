@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "core/log_pages.h"
 
-#include <stdbool.h>
 #include <time.h>
 
-#include "core/core.h"
+#include "core/log_counters.h"
 #include "core/lu.h"
 #include "core/wire.h"
 
@@ -21,30 +20,6 @@ static uint8_t *parameter(uint8_t *p, uint16_t code, uint8_t control, uint8_t le
 	return p + 4;
 }
 
-struct traffic {
-	uint64_t reads, writes, read_bytes, write_bytes;
-};
-
-static uint64_t counter(const uint64_t *c)
-{
-	return __atomic_load_n(c, __ATOMIC_RELAXED);
-}
-
-static struct traffic traffic_of(const struct lu *lu)
-{
-	struct traffic t = { 0 };
-
-	for (unsigned i = 0; i < lu->core->nreactors; i++) {
-		const struct lu_shard *s = &lu->shard[i];
-
-		t.reads += counter(&s->reads);
-		t.writes += counter(&s->writes);
-		t.read_bytes += counter(&s->read_bytes);
-		t.write_bytes += counter(&s->write_bytes);
-	}
-	return t;
-}
-
 /* ---- 02h, 03h: what is corrected on the way is the medium's own affair and not known here ---- */
 
 #define TOTAL_BYTES_PROCESSED 0x0005
@@ -57,15 +32,15 @@ static size_t bytes_processed(uint8_t *p, uint64_t bytes)
 
 size_t log_pages_write_errors(uint8_t *p, const struct lu *lu)
 {
-	return bytes_processed(p, traffic_of(lu).write_bytes);
+	return bytes_processed(p, log_counters_since(lu, LOG_RESET_WRITE_ERRORS).write_bytes);
 }
 
 size_t log_pages_read_errors(uint8_t *p, const struct lu *lu)
 {
-	return bytes_processed(p, traffic_of(lu).read_bytes);
+	return bytes_processed(p, log_counters_since(lu, LOG_RESET_READ_ERRORS).read_bytes);
 }
 
-/* ---- 0Dh, 10h, 2Fh --------------------------------------------------------------------------- */
+/* ---- 0Dh, 0Eh, 10h, 2Fh ---------------------------------------------------------------------- */
 
 size_t log_pages_temperature(uint8_t *p, const struct lu *lu)
 {
@@ -73,6 +48,14 @@ size_t log_pages_temperature(uint8_t *p, const struct lu *lu)
 	parameter(p, 0x0000, LIST, 2)[1] = NO_TEMPERATURE;
 	parameter(p + 6, 0x0001, LIST, 2)[1] = NO_TEMPERATURE; /* reference */
 	return 12;
+}
+
+/* No dates are known, and nothing ages by starting: all that is left is a count that stays zero. */
+size_t log_pages_start_stop(uint8_t *p, const struct lu *lu)
+{
+	(void)lu;
+	parameter(p, 0x0004, LIST, 4); /* ACCUMULATED START-STOP CYCLES */
+	return 8;
 }
 
 /* Twenty places for results; all zero: no self-test but the default one exists, which leaves
@@ -106,16 +89,25 @@ size_t log_pages_background_scan(uint8_t *p, const struct lu *lu)
 	return 16;
 }
 
-/* ---- 19h (7.3.9): processing intervals are not measured, their fields stay zero -------------- */
+/* ---- 19h (7.3.9): what a command took is counted in whole intervals --------------------------
+ * Tools decode the page only with the idle time in it; that is not measured and stays zero. */
+
+#define INTERVAL_NS 1000u /* parameter 0003h says so: 1 × 10^-6 s, the exponent without its sign */
 
 size_t log_pages_statistics(uint8_t *p, const struct lu *lu)
 {
-	struct traffic t = traffic_of(lu);
+	struct log_traffic t = log_counters_since(lu, LOG_RESET_STATISTICS);
 	uint8_t *v = parameter(p, 0x0001, LIST, 64);
 
 	put_be64(v, t.reads);
 	put_be64(v + 8, t.writes);
 	put_be64(v + 16, t.write_bytes / lu->block_size);
 	put_be64(v + 24, t.read_bytes / lu->block_size);
-	return 68;
+	put_be64(v + 32, t.read_ns / INTERVAL_NS);
+	put_be64(v + 40, t.write_ns / INTERVAL_NS);
+	parameter(p + 68, 0x0002, LIST, 8);
+	v = parameter(p + 80, 0x0003, LIST, 8);
+	put_be32(v, 6);	   /* EXPONENT */
+	put_be32(v + 4, 1); /* INTEGER */
+	return 68 + 12 + 12;
 }

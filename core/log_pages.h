@@ -16,6 +16,7 @@ struct lu;
 size_t log_pages_write_errors(uint8_t *p, const struct lu *lu);	   /* 02h */
 size_t log_pages_read_errors(uint8_t *p, const struct lu *lu);	   /* 03h */
 size_t log_pages_temperature(uint8_t *p, const struct lu *lu);	   /* 0Dh */
+size_t log_pages_start_stop(uint8_t *p, const struct lu *lu);	   /* 0Eh */
 size_t log_pages_self_tests(uint8_t *p, const struct lu *lu);	   /* 10h */
 size_t log_pages_background_scan(uint8_t *p, const struct lu *lu); /* 15h */
 size_t log_pages_statistics(uint8_t *p, const struct lu *lu);	   /* 19h */

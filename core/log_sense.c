@@ -4,6 +4,7 @@
 
 #include "core/handlers.h"
 #include "core/log_pages.h"
+#include "core/log_select.h"
 #include "core/lu.h"
 #include "core/thin.h"
 #include "core/wire.h"
@@ -32,6 +33,7 @@ static const struct page {
 	{ 0x03, log_pages_read_errors, NULL, false },
 	{ 0x0c, thin_log_parameters, is_thin, false },
 	{ 0x0d, log_pages_temperature, NULL, false },
+	{ 0x0e, log_pages_start_stop, NULL, false },
 	{ 0x10, log_pages_self_tests, NULL, false },
 	{ 0x15, log_pages_background_scan, NULL, false },
 	{ 0x19, log_pages_statistics, NULL, false },
@@ -95,6 +97,14 @@ static const struct page *find(const struct scsi_cmd *cmd)
 		if (pages[i].code == (cmd->cdb[2] & 0x3f) && is_there(&pages[i], cmd->lu))
 			return &pages[i];
 	return NULL;
+}
+
+bool log_page_exists(const struct lu *lu, uint8_t code, uint8_t subpage)
+{
+	for (unsigned i = 0; i < NPAGES; i++)
+		if (pages[i].code == code && is_there(&pages[i], lu))
+			return !subpage || (!code && subpage == ALL_SUBPAGES);
+	return false;
 }
 
 void log_sense(struct scsi_cmd *cmd)

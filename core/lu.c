@@ -4,11 +4,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "core/aca.h"
 #include "core/cdb.h"
 #include "core/core.h"
 #include "core/gate.h"
 #include "core/nexus.h"
 #include "core/range_lock.h"
+#include "core/task_set.h"
+#include "core/timestamp.h"
 #include "core/wipe.h"
 
 /* ---- life ------------------------------------------------------------------------------------- */
@@ -22,6 +25,7 @@ static void shard_init(struct lu_shard *s, struct lu *lu)
 	CDS_INIT_LIST_HEAD(&s->held);
 	CDS_INIT_LIST_HEAD(&s->drains);
 	CDS_INIT_LIST_HEAD(&s->locks);
+	CDS_INIT_LIST_HEAD(&s->dormant);
 	s->hold_timer.fn = hold_expired;
 	s->lu = lu;
 }
@@ -39,6 +43,7 @@ struct lu *lu_new(struct core *core, const char *name)
 		free(lu);
 		return NULL;
 	}
+	lu->clock_offset = CLOCK_NOT_SET;
 	CDS_INIT_LIST_HEAD(&lu->range_locks);
 	memset(lu->shard, 0, core->nreactors * sizeof(*lu->shard));
 	for (unsigned i = 0; i < core->nreactors; i++)
@@ -50,7 +55,7 @@ void lu_free(struct lu *lu)
 {
 	if (!lu)
 		return;
-	wipe_free(lu->wipe);
+	free(lu->wipe);
 	free(lu->shard);
 	free(lu);
 }
@@ -129,6 +134,8 @@ void lu_task_ended(struct scsi_cmd *cmd)
 			s->errors++;
 		admitted_del(s, cmd);
 	}
+	if (__builtin_expect(s->special, 0))
+		task_set_leave(s, cmd);
 }
 
 void lu_park(struct scsi_cmd *cmd, struct cds_list_head *list)
@@ -249,16 +256,16 @@ static bool is_pr_out(const struct scsi_cmd *cmd)
 	return cmd->state == CMD_CONTROL && cmd->row->resv == RESV_PR_OUT;
 }
 
-static void abort_tasks(const struct lu_barrier *b, struct lu_shard *s)
+void lu_abort_tasks(struct lu_shard *s, const struct ua_scope *scope, const struct abort_cause *cause)
 {
 	struct scsi_cmd *cmd, *next;
 	struct cds_list_head ending;
 
 	CDS_INIT_LIST_HEAD(&ending);
 	cds_list_for_each_entry_safe(cmd, next, &s->tasks, task_link) {
-		if (is_pr_out(cmd) || !ua_scope_covers(b->abort, &cmd->nexus->id))
+		if (is_pr_out(cmd) || !ua_scope_covers(scope, &cmd->nexus->id))
 			continue;
-		cmd->aborted = true;
+		cmd_abort(cmd, cause);
 		if (cmd->state == CMD_HELD) {
 			unhold(cmd);
 			cds_list_add_tail(&cmd->state_link, &ending);
@@ -282,9 +289,12 @@ static void part_run(struct msg *m)
 	if (b->nua)
 		raise_uas(b, part->reactor);
 	if (b->abort)
-		abort_tasks(b, s);
+		lu_abort_tasks(s, b->abort, &b->cause);
+	if (b->abort && b->cause.clears_aca)
+		aca_clear_all(s, part->reactor, b->abort);
 	part->seq = s->seq;
 	held_rerun(s);
+	task_set_wake(s, part->reactor);
 	if (core->forward.gate_changed)
 		core->forward.gate_changed(core->forward.arg, b->lu, part->reactor);
 	if (!b->drain || drained(s, part->seq))

@@ -3,7 +3,7 @@
  * A logical unit.
  *
  *        struct lu ── identity, geometry (fixed while configured)
- *          ├─ disk, gate, resv, mode: immutable values that the control thread publishes (read them once per command)
+ *          ├─ disk, gate, resv, mode, mode_saved: immutable values that the control thread publishes (read them once per command)
  *          └─ shard[reactor]: task set, admitted and held commands of that reactor; touched by it alone
  *
  * To change what the data path sees: publish the new pointer, then lu_barrier_start(). When it reports, every
@@ -18,7 +18,10 @@
 #include <stdint.h>
 #include <urcu/list.h>
 
+#include "core/abort.h"
 #include "core/cmd.h"
+#include "core/log_counters.h"
+#include "core/mode.h"
 #include "core/resv.h"
 #include "core/ua.h"
 
@@ -67,25 +70,25 @@ struct alua_gate {
 	const struct alua_tpg *tpg;
 };
 
-/* Mode parameters that can change (MODE SELECT): immutable, published. */
-struct mode_state {
-	bool wce;
-	bool dsense;
-	bool swp;
-	uint8_t qerr, tst, qam;
-	bool tas, ua_intlck;
-};
-
 struct lu_shard { /* lists of struct scsi_cmd unless said otherwise */
 	struct cds_list_head tasks;    /* scsi_cmd.task_link: all commands here, from decode to done */
 	struct cds_list_head admitted; /* scsi_cmd.state_link, by seq */
 	struct cds_list_head held;     /* scsi_cmd.state_link, by arrival */
 	struct cds_list_head locks;    /* struct range_lock_part: ranges that one command has for itself */
 	struct cds_list_head drains;   /* struct lu_barrier_part, waiting for admitted ones */
+	struct cds_list_head dormant;  /* scsi_cmd.state_link: wait for their turn (core/task_set.h) */
+	uint32_t special; /* reasons for commands to wait for each other: those with another task attribute than SIMPLE,
+			   * locks. 0 is the fast path */
+	uint32_t tagged; /* of these, commands with another task attribute than SIMPLE */
+	uint32_t acas, acas_elsewhere; /* I_T nexuses in ACA, here and on other reactors (core/aca.h) */
+	uint64_t aca_since;	       /* ns: the last one here */
+	bool waking;
+	struct msg wake;
 	struct reactor_timer hold_timer;
 	struct lu *lu;
 	uint64_t seq; /* last one given */
 	uint64_t reads, writes, read_bytes, write_bytes, errors;
+	uint64_t read_ns, write_ns; /* from arrival to completion, in all */
 } __attribute__((aligned(64)));
 
 struct lu {
@@ -95,11 +98,13 @@ struct lu {
 	uint32_t index;		     /* in core->lu */
 	struct lu_identity id;
 	uint32_t block_size;	 /* bytes */
+	uint8_t pi_type; /* protection information, core/pi.h; 0 = none */
+	bool pi_ato;	 /* application tags belong to the initiators */
 	uint8_t lb_per_pb_exp;	 /* logical blocks per physical block exponent */
 	bool read_only, thin, rotational, removable;
 	bool cdrom;		 /* peripheral device type 05h (core/cdrom.h) */
 	uint32_t atomic_max_blocks; /* WRITE ATOMIC: the medium keeps none or all of so many; 0 = it can't */
-	bool wipes; /* SANITIZE and FORMAT UNIT are served: no other node would have to go on with them */
+	bool wipes; /* SANITIZE and FORMAT UNIT are served */
 	uint32_t max_transfer_bytes; /* B0 */
 	uint8_t thin_threshold;	 /* core/thin.h: percent of the capacity that should stay available; 0 = none */
 	struct {
@@ -113,8 +118,13 @@ struct lu {
 	const struct alua_gate *gate;	/* never NULL */
 	const struct resv_view *resv;	/* NULL = nothing reserved or registered */
 	const struct mode_state *mode;	/* never NULL */
-	struct wipe *wipe;		/* core/wipe.h; NULL normally */
+	const struct mode_state *mode_saved; /* NULL: nothing is saved, the defaults count */
+	struct mode_state mode_default;	/* fixed while configured */
+	int64_t clock_offset; /* ms between SET TIMESTAMP's time and the node's; atomic (core/timestamp.h) */
+	struct log_counters log;
+	struct wipe *wipe;		/* core/wipe.h, published; NULL normally */
 	void *control_data;		/* the daemon's */
+	bool gone;			/* leaves the configuration: no port shows it any more (control thread) */
 	struct cds_list_head range_locks; /* control thread: core/range_lock.c */
 	struct lu_shard *shard;		/* [core->nreactors] */
 };
@@ -131,7 +141,7 @@ void lu_free(struct lu *lu);
 /*
  * A barrier over all reactors (control thread). In this order on each reactor:
  * unit attentions are established on the I_T_L nexuses that the scopes cover; with abort: the tasks of those nexuses
- * are marked aborted and end without touching the medium any more; held commands run through the gates again; with drain: waits until no command admitted before is left; then this reactor has passed.
+ * are aborted (core/abort.h): marked and end without touching the medium any more; held commands run through the gates again; with drain: waits until no command admitted before is left; then this reactor has passed.
  * done runs on the control thread when all have passed. b is the caller's and is free again in done.
  */
 struct lu_barrier;
@@ -152,6 +162,7 @@ struct lu_barrier {
 	struct lu *lu;
 	bool drain;
 	const struct ua_scope *abort; /* abort the tasks of these nexuses; NULL = none */
+	struct abort_cause cause;
 	unsigned nua;
 	const struct lu_barrier_ua *ua; /* valid until done */
 	void (*done)(struct lu_barrier *b);
@@ -160,6 +171,9 @@ struct lu_barrier {
 	struct msg msg;
 };
 void lu_barrier_start(struct lu_barrier *b);
+
+/* Reactor. Aborts the commands of these nexuses that are there. */
+void lu_abort_tasks(struct lu_shard *s, const struct ua_scope *scope, const struct abort_cause *cause);
 
 /* Reactor, for cmd.c and gate.c. */
 void lu_admit(struct scsi_cmd *cmd);	  /* past the gates: drains wait for it from here on */

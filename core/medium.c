@@ -7,11 +7,12 @@
 #include "core/core.h"
 #include "core/log.h"
 #include "core/lu.h"
+#include "core/pi_cmd.h"
 #include "core/wire.h"
 
 bool medium_write_through(const struct scsi_cmd *cmd)
 {
-	bool fua = cmd->row->cdb_len > 6 && (cmd->cdb[1] & 0x08);
+	bool fua = cmd->row->cdb_len > 6 && (cdb_options(cmd) & 0x08);
 
 	return fua || !lu_read(cmd->lu, mode)->wce;
 }
@@ -27,6 +28,11 @@ void medium_prepare(struct scsi_cmd *cmd, enum disk_op kind, uint64_t at, uint64
 	io->offset = cmd->lba * cmd->lu->block_size + at;
 	io->length = len;
 	io->buf = buf;
+	io->pi = NULL;
+	if (__builtin_expect(cmd->lu->pi_type, 0)) {
+		pi_order_for(cmd, kind, at / cmd->lu->block_size, &cmd->pi);
+		io->pi = &cmd->pi;
+	}
 	io->result = 0;
 	io->done = done;
 }
@@ -81,11 +87,32 @@ static bool lost_medium(struct scsi_cmd *cmd, int err)
 	return true;
 }
 
+/* False: it was something else. Of received blocks the initiator hears; those that the medium gives are for the administrator,
+ * too. */
+static bool protection_failed(struct scsi_cmd *cmd, int err)
+{
+	static const char *const fields[] = { [PI_GUARD] = "guard", [PI_APP] = "application tag", [PI_REF] = "reference tag" };
+	const struct pi_order *o = cmd->io.pi;
+	uint64_t lba;
+
+	if (err != -EILSEQ || !o || !o->bad)
+		return false;
+	lba = cmd->io.offset / cmd->lu->block_size + o->at;
+	if (cmd->io.kind == DISK_READ && worth_a_line(lu_shard_of(cmd->lu, cmd->reactor)->errors))
+		log_error("LUN %s: %s: the %s of block %llu does not match what is on the medium; check %s and %s, and write "
+			  "the block again", cmd->lu->name, cmd->row->name, fields[o->bad], (unsigned long long)lba,
+			  cmd->lu->disk_params.path, cmd->lu->disk_params.pi_path);
+	pi_failed(cmd, KEY_ABORTED_COMMAND, o->bad, lba);
+	return true;
+}
+
 void medium_error(struct scsi_cmd *cmd, int err)
 {
 	struct lu_shard *shard = lu_shard_of(cmd->lu, cmd->reactor);
 	sense_t s = sense_from_errno(err, cmd->io.kind != DISK_READ);
 
+	if (__builtin_expect(cmd->lu->pi_type, 0) && protection_failed(cmd, err))
+		return;
 	if (worth_a_line(shard->errors))
 		log_error("LUN %s: %s at block %llu, %u blocks: %s (%s), error number %llu of this LUN; check %s", cmd->lu->name,
 			  cmd->row->name, (unsigned long long)cmd->lba, cmd->blocks, strerror(-err), sense_text(s),

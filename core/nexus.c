@@ -5,10 +5,12 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "core/aca.h"
+#include "core/copy_results.h"
 #include "core/core.h"
 #include "core/echo.h"
-#include "core/extended_copy.h"
 #include "core/lu.h"
+#include "core/lun_map.h"
 #include "core/reactor.h"
 #include "core/target.h"
 
@@ -21,6 +23,7 @@ int nexus_attach(struct nexus *n, struct reactor *r)
 	n->aborting = NULL;
 	n->copies = NULL;
 	n->echo = NULL;
+	n->old_maps = NULL;
 	n->nitl = nluns;
 	n->itl = calloc(nluns ? nluns : 1, sizeof(*n->itl));
 	if (!n->itl)
@@ -32,6 +35,8 @@ int nexus_attach(struct nexus *n, struct reactor *r)
 		ua_queue_push(&n->itl[i].ua, UA_POWER_ON);
 	}
 	cds_list_add_tail(&n->link, &r->nexuses);
+	if (r->core->nexus_news.attached)
+		r->core->nexus_news.attached(r->core->nexus_news.arg, n);
 	return 0;
 }
 
@@ -39,11 +44,14 @@ void nexus_detach(struct nexus *n)
 {
 	struct core *core = n->reactor->core;
 
+	for (uint32_t i = 0; i < n->nitl; i++)
+		aca_clear(&n->itl[i]);
 	cds_list_del(&n->link);
-	if (core->nexus_lost.fn)
-		core->nexus_lost.fn(core->nexus_lost.arg, &n->id);
+	if (core->nexus_news.detached)
+		core->nexus_news.detached(core->nexus_news.arg, n);
 	copy_results_free(n);
 	echo_free(n);
+	lun_map_free_old(n);
 	free(n->itl);
 	n->itl = NULL;
 	n->nitl = 0;

@@ -19,6 +19,7 @@ struct target;
 struct scsi_cmd;
 struct nexus_abort;
 struct copy_results;
+struct aca_news;
 struct echo;
 
 struct itl {
@@ -27,6 +28,8 @@ struct itl {
 	uint16_t lun;
 	bool read_only;
 	struct ua_queue ua;
+	bool aca; /* it is a faulted I_T nexus (core/aca.h) */
+	struct aca_news *aca_news;
 	struct resv_role role;
 };
 
@@ -39,8 +42,9 @@ struct nexus {
 	uint64_t since;	     /* CLOCK_REALTIME seconds at login */
 	uint32_t nitl;
 	struct itl *itl;     /* sorted by lun */
+	struct lun_map_old *old_maps; /* core/lun_map.h; NULL: the map is that of the login */
 	struct cds_list_head link; /* reactor->nexuses */
-	struct copy_results *copies; /* core/extended_copy.h; NULL until one was made */
+	struct copy_results *copies; /* core/copy_results.h; NULL until one was made */
 	struct echo *echo; /* core/echo.c; NULL until WRITE BUFFER */
 	struct nexus_abort *aborting; /* core/tmf.h; NULL normally */
 };

@@ -21,6 +21,17 @@ static inline int nexus_id_cmp(const struct nexus_id *a, const struct nexus_id *
 	return c ? c : (int)a->rtpi - (int)b->rtpi;
 }
 
+/* From a message: the port's name is not NUL-terminated there. False: not the name of a SCSI port. */
+static inline bool nexus_id_take(struct nexus_id *out, const void *port, size_t len, uint32_t rtpi)
+{
+	if (!len || len > PORT_NAME_MAX || rtpi > UINT16_MAX || memchr(port, 0, len))
+		return false;
+	memset(out, 0, sizeof(*out));
+	out->rtpi = rtpi;
+	memcpy(out->port, port, len);
+	return true;
+}
+
 static inline bool nexus_id_eq(const struct nexus_id *a, const struct nexus_id *b)
 {
 	return nexus_id_cmp(a, b) == 0;

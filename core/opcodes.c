@@ -8,6 +8,7 @@
 #include "core/handlers.h"
 #include "core/hooks.h"
 #include "core/lu.h"
+#include "core/pi_cmd.h"
 #include "core/wire.h"
 
 enum reporting_options { REPORT_ALL, REPORT_OPCODE, REPORT_SERVICE_ACTION, REPORT_EITHER };
@@ -29,9 +30,16 @@ static bool serves(const struct scsi_cmd *cmd, const struct cdb_row *row)
 {
 	if ((row->exec == unmap || row->exec == sanitize_block_erase) && !cmd->lu->thin)
 		return false;
+	if (row->exec == sanitize_crypto_erase && !cmd->lu->disk_params.key_file)
+		return false;
 	if (row->exec == rmw_write_atomic && !cmd->lu->atomic_max_blocks)
 		return false;
 	if ((row->flags & ROW_WIPES) && !cmd->lu->wipes)
+		return false;
+	if (row->opcode == CDB_VARIABLE && cmd->lu->pi_type != PI_TYPE_2)
+		return false;
+	if ((row->exec == rod_copy_populate || row->exec == rod_copy_write || row->exec == copy_results_token) &&
+	    (cmd->lu->removable || cmd->lu->cdrom))
 		return false;
 	if (is_for_cdrom(row) && !cmd->lu->cdrom)
 		return false;
@@ -87,7 +95,9 @@ static void report_one(struct scsi_cmd *cmd, const struct cdb_row *row, bool rct
 	if (row && serves(cmd, row)) {
 		data[1] = SUPPORTED | (rctd ? CTDP_ONE : 0);
 		put_be16(data + 2, row->cdb_len);
-		memcpy(p, row->usage, row->cdb_len);
+		for (int i = 0; i < row->cdb_len; i++)
+			p[i] = row->usage[i] | pi_cdb_bits(cmd->lu, row, i, true);
+		p[cdb_control_at(row)] |= CDB_CONTROL_NACA;
 		p += row->cdb_len;
 		if (rctd)
 			p = put_timeouts(p);
@@ -98,12 +108,12 @@ static void report_one(struct scsi_cmd *cmd, const struct cdb_row *row, bool rct
 /* The row of operation code and service action; *has_sa: the operation code has service actions. */
 static const struct cdb_row *find(uint8_t opcode, uint16_t sa, bool *has_sa)
 {
-	const uint8_t cdb[32] = { opcode, sa & 0x1f };
-	bool sa_unknown;
+	bool sa_unknown, variable = opcode == CDB_VARIABLE;
+	const uint8_t cdb[32] = { opcode, variable ? 0 : sa & 0x1f, [8] = sa >> 8, [9] = sa };
 	const struct cdb_row *row = cdb_find(cdb, &sa_unknown);
 
 	*has_sa = sa_unknown || (row && row->sa != CDB_NO_SA);
-	return *has_sa && sa > 0x1f ? NULL : row;
+	return *has_sa && !variable && sa > 0x1f ? NULL : row;
 }
 
 void opcodes_report(struct scsi_cmd *cmd)
@@ -139,8 +149,9 @@ void opcodes_report(struct scsi_cmd *cmd)
 
 void opcodes_report_tmfs(struct scsi_cmd *cmd)
 {
-	/* ABORT TASK, ABORT TASK SET, CLEAR TASK SET, LOGICAL UNIT RESET, TARGET RESET */
-	uint8_t data[16] = { 0x80 | 0x40 | 0x10 | 0x08 | 0x02 };
+	/* ABORT TASK, ABORT TASK SET, CLEAR ACA, CLEAR TASK SET, LOGICAL UNIT RESET, QUERY TASK, TARGET RESET; QUERY
+	 * ASYNCHRONOUS EVENT, QUERY TASK SET, I_T NEXUS RESET */
+	uint8_t data[16] = { 0x80 | 0x40 | 0x20 | 0x10 | 0x08 | 0x04 | 0x02, 0x04 | 0x02 | 0x01 };
 	bool repd = cmd->cdb[2] & 0x80;
 
 	data[3] = repd ? sizeof(data) - 4 : 0;

@@ -2,15 +2,12 @@
 #include "core/range_lock.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/cdb.h"
 #include "core/core.h"
 #include "core/gate.h"
 #include "core/lu.h"
-
-struct range { /* blocks [from, to) */
-	uint64_t from, to;
-};
 
 struct range_lock_part { /* one reactor's share; link and waiting are touched there only */
 	struct msg msg;
@@ -19,10 +16,21 @@ struct range_lock_part { /* one reactor's share; link and waiting are touched th
 	struct cds_list_head link;    /* lu_shard.locks */
 	struct cds_list_head waiting; /* scsi_cmd.state_link */
 	unsigned overlapping;	      /* commands admitted before the lock, not yet ended */
+	uint64_t seq;		      /* … up to this one */
+};
+
+struct range_watch { /* of a lock that is one */
+	void (*armed)(void *arg);
+	void *arg;
+	int hit; /* atomic */
+	uint32_t n;
+	struct range range[];
 };
 
 struct range_lock {
-	struct range range;
+	struct range range;	   /* of a watch: from its first block to its last */
+	struct range_watch *watch; /* NULL: it keeps others away */
+	bool order; /* of an ORDERED command: the whole logical unit, whatever a command touches */
 	struct scsi_cmd *cmd;
 	struct lu *lu;
 	void (*granted)(struct scsi_cmd *cmd);
@@ -56,16 +64,33 @@ static struct range touched(const struct scsi_cmd *cmd)
 	return (struct range){ cmd->lba, cmd->lba + cmd->blocks };
 }
 
-/* Exclusive commands keep clear of each other by their locks, not by waiting for each other's
- * end. */
-static bool is_in_the_way(const struct scsi_cmd *cmd, const struct range *locked)
+static bool changes(const struct scsi_cmd *cmd, const struct range_lock *l)
 {
 	struct range r;
 
-	if (cmd->row->flags & ROW_EXCLUSIVE)
+	if (!(cmd->row->flags & ROW_WRITES))
 		return false;
 	r = touched(cmd);
-	return overlap(&r, locked);
+	for (uint32_t i = 0; overlap(&r, &l->range) && i < l->watch->n; i++)
+		if (overlap(&r, &l->watch->range[i]))
+			return true;
+	return false;
+}
+
+/* Commands that have a lock keep clear of each other by their locks, not by waiting for each other's
+ * end. HEAD OF QUEUE waits for no ORDERED command, nor does part of one (core/task_set.h). */
+static bool is_in_the_way(const struct scsi_cmd *cmd, const struct range_lock *l)
+{
+	struct range r;
+
+	if (l->watch)
+		return changes(cmd, l);
+	if ((cmd->row->flags & ROW_EXCLUSIVE) || cmd->ordered)
+		return false;
+	if (l->order)
+		return cmd->attr != ATTR_HEAD_OF_QUEUE && !cmd->inner;
+	r = touched(cmd);
+	return overlap(&r, &l->range);
 }
 
 /* ---- on every reactor ------------------------------------------------------------------------ */
@@ -87,8 +112,10 @@ static void part_arm(struct msg *m)
 
 	CDS_INIT_LIST_HEAD(&part->waiting);
 	cds_list_add_tail(&part->link, &s->locks);
+	s->special++;
+	part->seq = s->seq;
 	cds_list_for_each_entry(cmd, &s->admitted, state_link)
-		part->overlapping += is_in_the_way(cmd, &part->lock->range);
+		part->overlapping += is_in_the_way(cmd, part->lock);
 	if (!part->overlapping)
 		part_report(part, part_quiet);
 }
@@ -98,7 +125,8 @@ void range_lock_task_ended(struct lu_shard *s, struct scsi_cmd *cmd)
 	struct range_lock_part *part;
 
 	cds_list_for_each_entry(part, &s->locks, link)
-		if (part->overlapping && is_in_the_way(cmd, &part->lock->range) && --part->overlapping == 0)
+		if (part->overlapping && cmd->seq <= part->seq && is_in_the_way(cmd, part->lock) &&
+		    --part->overlapping == 0)
 			part_report(part, part_quiet);
 }
 
@@ -106,12 +134,17 @@ bool range_lock_wait(struct lu_shard *s, struct scsi_cmd *cmd)
 {
 	struct range_lock_part *part;
 
-	cds_list_for_each_entry(part, &s->locks, link)
-		if (is_in_the_way(cmd, &part->lock->range)) {
-			cmd->state = CMD_HELD;
-			cds_list_add_tail(&cmd->state_link, &part->waiting);
-			return true;
+	cds_list_for_each_entry(part, &s->locks, link) {
+		if (!is_in_the_way(cmd, part->lock))
+			continue;
+		if (part->lock->watch) {
+			__atomic_store_n(&part->lock->watch->hit, 1, __ATOMIC_SEQ_CST);
+			continue;
 		}
+		cmd->state = CMD_HELD;
+		cds_list_add_tail(&cmd->state_link, &part->waiting);
+		return true;
+	}
 	return false;
 }
 
@@ -120,6 +153,7 @@ static void part_disarm(struct msg *m)
 	struct range_lock_part *part = caa_container_of(m, struct range_lock_part, msg);
 
 	cds_list_del(&part->link);
+	lu_shard_of(part->lock->lu, part->reactor)->special--;
 	while (!cds_list_empty(&part->waiting)) {
 		struct scsi_cmd *cmd = cds_list_first_entry(&part->waiting, struct scsi_cmd, state_link);
 
@@ -148,7 +182,7 @@ static bool must_wait(const struct range_lock *l)
 	cds_list_for_each_entry(older, &l->lu->range_locks, link) {
 		if (older == l)
 			return false;
-		if (overlap(&older->range, &l->range))
+		if (!older->watch && !l->watch && overlap(&older->range, &l->range))
 			return true;
 	}
 	return false;
@@ -186,6 +220,10 @@ static void part_quiet(struct msg *m)
 
 	if (--l->left)
 		return;
+	if (l->watch) {
+		l->watch->armed(l->watch->arg);
+		return;
+	}
 	l->msg.fn = tell_granted;
 	reactor_post(l->cmd->reactor, &l->msg);
 }
@@ -212,6 +250,10 @@ static void part_gone(struct msg *m)
 	if (--l->left)
 		return;
 	cds_list_del(&l->link);
+	if (l->watch) {
+		range_watch_free(l);
+		return;
+	}
 	activate_ready(l->lu);
 	l->msg.fn = tell_released;
 	reactor_post(l->cmd->reactor, &l->msg);
@@ -219,23 +261,33 @@ static void part_gone(struct msg *m)
 
 /* ---- the owner's reactor --------------------------------------------------------------------- */
 
-struct range_lock *range_lock_acquire(struct scsi_cmd *cmd, void (*granted)(struct scsi_cmd *cmd))
+static struct range_lock *lock_new(struct lu *lu)
 {
-	struct core *core = cmd->lu->core;
+	struct core *core = lu->core;
 	struct range_lock *l = calloc(1, sizeof(*l) + core->nreactors * sizeof(l->part[0]));
 
 	if (!l)
 		return NULL;
-	l->range = (struct range){ cmd->lba, cmd->lba + cmd->blocks };
-	l->cmd = cmd;
-	l->lu = cmd->lu;
-	l->granted = granted;
+	l->lu = lu;
 	for (unsigned i = 0; i < core->nreactors; i++) {
 		l->part[i].lock = l;
 		l->part[i].reactor = &core->reactor[i];
 	}
+	return l;
+}
+
+struct range_lock *range_lock_acquire(struct scsi_cmd *cmd, void (*granted)(struct scsi_cmd *cmd))
+{
+	struct range_lock *l = lock_new(cmd->lu);
+
+	if (!l)
+		return NULL;
+	l->order = cmd->attr == ATTR_ORDERED;
+	l->range = l->order ? (struct range){ 0, UINT64_MAX } : (struct range){ cmd->lba, cmd->lba + cmd->blocks };
+	l->cmd = cmd;
+	l->granted = granted;
 	l->msg.fn = requested;
-	core_post_control(core, &l->msg);
+	core_post_control(cmd->lu->core, &l->msg);
 	return l;
 }
 
@@ -244,4 +296,53 @@ void range_lock_release(struct range_lock *l, void (*released)(struct scsi_cmd *
 	l->released = released;
 	l->msg.fn = unlock;
 	core_post_control(l->lu->core, &l->msg);
+}
+
+/* ---- watches --------------------------------------------------------------------------------- */
+
+static struct range hull(const struct range *r, uint32_t n)
+{
+	struct range h = { UINT64_MAX, 0 };
+
+	for (uint32_t i = 0; i < n; i++) {
+		h.from = r[i].from < h.from ? r[i].from : h.from;
+		h.to = r[i].to > h.to ? r[i].to : h.to;
+	}
+	return h;
+}
+
+struct range_lock *range_watch_start(struct lu *lu, const struct range *r, uint32_t n,
+				     void (*armed)(void *arg), void *arg)
+{
+	struct range_watch *w = calloc(1, sizeof(*w) + n * sizeof(w->range[0]));
+	struct range_lock *l = w ? lock_new(lu) : NULL;
+
+	if (!l) {
+		free(w);
+		return NULL;
+	}
+	w->armed = armed;
+	w->arg = arg;
+	w->n = n;
+	memcpy(w->range, r, n * sizeof(*r));
+	l->watch = w;
+	l->range = hull(r, n);
+	requested(&l->msg);
+	return l;
+}
+
+bool range_watch_hit(const struct range_lock *w)
+{
+	return __atomic_load_n(&w->watch->hit, __ATOMIC_SEQ_CST);
+}
+
+void range_watch_end(struct range_lock *w)
+{
+	unlock(&w->msg);
+}
+
+void range_watch_free(struct range_lock *w)
+{
+	free(w->watch);
+	free(w);
 }

@@ -5,7 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/abort.h"
 #include "core/cdb.h"
+#include "core/copy_results.h"
 #include "core/core.h"
 #include "core/lu.h"
 #include "core/nexus.h"
@@ -50,6 +52,7 @@ static void forget(struct remote_nexuses *t, bool all)
 			}
 			*p = n->next;
 			t->n--;
+			copy_results_free(&n->nexus);
 			free(n);
 		}
 }
@@ -110,8 +113,12 @@ static struct remote_nexus *find(struct remote_nexuses *t, const struct nexus_id
 
 static struct lu *find_lu(struct core *core, const struct remote_request *q)
 {
-	if (q->lu_hint < core->nlus && strcmp(core->lu[q->lu_hint]->name, q->lu) == 0)
-		return core->lu[q->lu_hint];
+	if (q->lu_hint < __atomic_load_n(&core->nlus, __ATOMIC_ACQUIRE)) {
+		struct lu *lu = __atomic_load_n(&core->lu[q->lu_hint], __ATOMIC_ACQUIRE);
+
+		if (strcmp(lu->name, q->lu) == 0)
+			return lu;
+	}
 	return core_find_lu(core, q->lu);
 }
 
@@ -126,6 +133,7 @@ static void fill(struct scsi_cmd *cmd, const struct remote_request *q, struct ne
 {
 	cmd->nexus = nexus;
 	memcpy(cmd->cdb, q->cdb, CDB_MAX);
+	cmd->cdb_got = CDB_MAX;
 	memset(cmd->lun, 0, sizeof(cmd->lun));
 	cmd->tag = 0;
 	cmd->attr = q->attr;
@@ -140,7 +148,7 @@ static void fill(struct scsi_cmd *cmd, const struct remote_request *q, struct ne
 /* Only what needs the medium comes here; everything else is answered where it entered. */
 static bool acceptable(const struct scsi_cmd *cmd, uint32_t data_len)
 {
-	return cmd->row && (cmd->row->flags & ROW_MEDIUM) && !(cmd->row->flags & ROW_CONTROL) &&
+	return cmd->row && (cmd->row->flags & ROW_MEDIUM) && !(cmd->row->flags & (ROW_CONTROL | ROW_WIPES)) &&
 	       data_len <= cmd->data_out_len;
 }
 
@@ -173,6 +181,13 @@ int remote_begin(struct remote_nexuses *t, struct remote_cmd *rc, const struct r
 void remote_execute(struct remote_cmd *rc)
 {
 	cmd_execute(&rc->cmd);
+}
+
+void remote_abort(struct remote_cmd *rc)
+{
+	cmd_abort_silently(&rc->cmd);
+	if (rc->cmd.state == CMD_HELD)
+		cmd_execute(&rc->cmd);
 }
 
 void remote_abandon(struct remote_cmd *rc)

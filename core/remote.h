@@ -52,6 +52,9 @@ int remote_begin(struct remote_nexuses *t, struct remote_cmd *rc, const struct r
 /* All data is there. done runs now or later. */
 void remote_execute(struct remote_cmd *rc);
 
+/* Its initiator wants it no more: what has not been done of it is left out. done runs as ever. */
+void remote_abort(struct remote_cmd *rc);
+
 /* Instead of remote_execute(): its data will never come. Follow with remote_end(). */
 void remote_abandon(struct remote_cmd *rc);
 

@@ -4,20 +4,24 @@
  * between. WRITE ATOMIC (16) (SBC-4 5.48): the lock keeps others from seeing half of it; that half of
  * it is never left behind by a crash is the medium's to promise (lu->atomic_max_blocks).
  */
+#include <errno.h>
 #include <string.h>
 
 #include "core/cdb.h"
 #include "core/handlers.h"
 #include "core/lu.h"
 #include "core/medium.h"
+#include "core/pi_cmd.h"
 #include "core/range_lock.h"
 #include "core/reactor.h"
 #include "core/rw.h"
 
 struct rmw { /* cmd->handler_data */
 	struct range_lock *lock;
-	uint8_t *medium; /* len bytes: read, changed, written */
-	uint32_t len;
+	uint8_t *medium; /* read, changed, written; with room for the blocks' protection information */
+	uint32_t medium_len;
+	uint32_t blocks;
+	uint32_t len; /* bytes of user data */
 	int err;
 	int64_t differs; /* first byte that did not compare, or -1 */
 };
@@ -33,7 +37,7 @@ static void rmw_free(struct scsi_cmd *cmd)
 {
 	struct rmw *r = cmd->handler_data;
 
-	reactor_buf_put(cmd->reactor, r->medium, r->len);
+	reactor_buf_put(cmd->reactor, r->medium, r->medium_len);
 	reactor_buf_put(cmd->reactor, r, sizeof(*r));
 	cmd->handler_data = NULL;
 }
@@ -72,22 +76,62 @@ static void written(struct disk_io *io)
 	rmw_end(medium_cmd(io), io->result);
 }
 
-static int64_t first_difference(const uint8_t *a, const uint8_t *b, uint32_t len)
+/* Only user data is compared, whatever protection information came with it. The offset in the data-out buffer. */
+static int64_t first_difference(const struct scsi_cmd *cmd, const struct rmw *r)
 {
-	for (uint32_t i = 0; i < len; i++)
-		if (a[i] != b[i])
-			return i;
+	uint32_t bs = cmd->lu->block_size;
+
+	for (uint32_t b = 0; b < r->blocks; b++) {
+		const uint8_t *want = cmd->buf + (size_t)b * cmd->block_len, *have = r->medium + (size_t)b * bs;
+
+		for (uint32_t i = 0; i < bs; i++)
+			if (want[i] != have[i])
+				return (int64_t)b * cmd->block_len + i;
+	}
 	return -1;
+}
+
+static bool compare(struct scsi_cmd *cmd, struct rmw *r)
+{
+	uint32_t len = r->blocks * cmd->block_len;
+
+	r->differs = first_difference(cmd, r);
+	memcpy(r->medium, cmd->buf + len, len);
+	return r->differs < 0;
+}
+
+/* Tags come from whoever sent some, else those of the medium stay; the guard is that of the new data. */
+static bool or_protected(struct scsi_cmd *cmd, struct rmw *r)
+{
+	uint32_t bs = cmd->lu->block_size;
+	struct pi_blocks got = pi_interleaved(cmd->buf, bs, r->blocks);
+	struct pi_order o;
+
+	pi_order_received(cmd, &o);
+	if (cmd->block_len != bs && pi_check(&o, &got, false) < 0) {
+		cmd->pi = o;
+		cmd->io.kind = DISK_WRITE; /* not what the medium gave */
+		r->err = -EILSEQ;
+		return false;
+	}
+	for (uint32_t b = 0; b < r->blocks; b++) {
+		uint8_t *to = r->medium + (size_t)b * (bs + PI_LEN);
+		const uint8_t *from = cmd->buf + (size_t)b * cmd->block_len;
+
+		for (uint32_t i = 0; i < bs; i++)
+			to[i] |= from[i];
+		pi_renew(&o, to, to + bs, bs, b, cmd->block_len != bs ? from + bs : NULL);
+	}
+	return true;
 }
 
 /* False: nothing is to be written. */
 static bool decide(struct scsi_cmd *cmd, struct rmw *r)
 {
-	if (is_compare(cmd)) {
-		r->differs = first_difference(r->medium, cmd->buf, r->len);
-		memcpy(r->medium, cmd->buf + r->len, r->len);
-		return r->differs < 0;
-	}
+	if (is_compare(cmd))
+		return compare(cmd, r);
+	if (cmd->lu->pi_type)
+		return or_protected(cmd, r);
 	for (uint32_t i = 0; i < r->len; i++)
 		r->medium[i] |= cmd->buf[i];
 	return true;
@@ -99,7 +143,7 @@ static void read_done(struct disk_io *io)
 	struct rmw *r = cmd->handler_data;
 
 	if (io->result < 0 || cmd->aborted || !decide(cmd, r)) {
-		rmw_end(cmd, io->result);
+		rmw_end(cmd, io->result < 0 ? io->result : r->err);
 		return;
 	}
 	medium_prepare(cmd, DISK_WRITE, 0, r->len, r->medium, written);
@@ -134,8 +178,9 @@ static bool rmw_new(struct scsi_cmd *cmd, uint32_t blocks)
 
 	if (!r)
 		return false;
-	*r = (struct rmw){ .len = blocks * cmd->lu->block_size, .differs = -1 };
-	r->medium = reactor_buf_get(cmd->reactor, r->len);
+	*r = (struct rmw){ .len = blocks * cmd->lu->block_size, .blocks = blocks, .differs = -1 };
+	r->medium_len = cmd->lu->pi_type ? r->len + blocks * PI_LEN : r->len;
+	r->medium = reactor_buf_get(cmd->reactor, r->medium_len);
 	if (!r->medium) {
 		reactor_buf_put(cmd->reactor, r, sizeof(*r));
 		return false;
@@ -157,7 +202,7 @@ static void start(struct scsi_cmd *cmd, uint32_t blocks)
 
 void rmw_compare_and_write(struct scsi_cmd *cmd)
 {
-	uint64_t want = 2ull * cmd->blocks * cmd->lu->block_size;
+	uint64_t want = 2ull * cmd->blocks * cmd->block_len;
 
 	/* The two halves must be whole: with less or more there is no telling what is compared
 	 * with what. */

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* READ and WRITE (6), (10), (12), (16) (SBC-3 5.8 … 5.14, 5.32 … 5.36). */
+/* READ and WRITE (6), (10), (12), (16), (32) (SBC-3 5.8 … 5.14, 5.32 … 5.36). */
 #include "core/cdb.h"
 #include "core/handlers.h"
 #include "core/lu.h"
 #include "core/medium.h"
 #include "core/rw.h"
+#include "core/task_set.h"
 
 /* ---- read ------------------------------------------------------------------------------------ */
 
@@ -19,7 +20,8 @@ static void read_done(struct disk_io *io)
 	}
 	shard->reads++;
 	shard->read_bytes += io->length;
-	cmd_good(cmd, io->length);
+	shard->read_ns += cmd->reactor->now - cmd->arrived;
+	cmd_good(cmd, cmd->blocks * cmd->block_len);
 }
 
 static void read_now(struct scsi_cmd *cmd)
@@ -37,14 +39,14 @@ static void read_flushed(struct disk_io *io)
 
 void rw_read(struct scsi_cmd *cmd)
 {
-	bool fua = cmd->row->cdb_len > 6 && (cmd->cdb[1] & 0x08);
+	bool fua = cmd->row->cdb_len > 6 && (cdb_options(cmd) & 0x08);
 
 	if (!cmd->blocks) {
 		cmd_good(cmd, 0);
 		return;
 	}
-	if (!cmd_buf_alloc(cmd, cmd->blocks * cmd->lu->block_size)) {
-		cmd_status(cmd, STATUS_BUSY);
+	if (!cmd_buf_alloc(cmd, cmd->blocks * cmd->block_len)) {
+		cmd_status(cmd, task_set_full(cmd));
 		return;
 	}
 	/* FUA: what a volatile cache holds goes to the medium first (SBC-3 4.15.4) */
@@ -60,7 +62,7 @@ void rw_read(struct scsi_cmd *cmd)
  * written. */
 uint32_t rw_blocks_arrived(const struct scsi_cmd *cmd)
 {
-	uint32_t n = cmd->data_out_got / cmd->lu->block_size;
+	uint32_t n = cmd->data_out_got / cmd->block_len;
 
 	return n < cmd->blocks ? n : cmd->blocks;
 }
@@ -71,6 +73,7 @@ void rw_written(struct scsi_cmd *cmd, uint64_t bytes)
 
 	shard->writes++;
 	shard->write_bytes += bytes;
+	shard->write_ns += cmd->reactor->now - cmd->arrived;
 }
 
 static void write_done(struct disk_io *io)

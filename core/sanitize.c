@@ -1,28 +1,36 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* SANITIZE (SBC-3 5.20) and FORMAT UNIT (5.3): what they ask of core/wipe.h. No cryptographic
- * erase: nothing is encrypted. */
+/* SANITIZE and FORMAT UNIT (SBC-3 5.20, 5.3): what they ask of core/wipe.h. */
+#include <string.h>
+
 #include "core/cdb.h"
+#include "core/core.h"
 #include "core/handlers.h"
 #include "core/lu.h"
-#include "core/provisioning.h"
 #include "core/wipe.h"
 #include "core/wire.h"
 
 #define OVERWRITE_HEADER 4
 
-/* False: answered. A unit that could move to another node in the middle does not offer these
- * commands. */
+/* False: answered. The owner works on the medium; here, where the command entered, nobody may have it open. */
 static bool served(struct scsi_cmd *cmd)
 {
+	const struct alua_gate *gate = lu_read(cmd->lu, gate);
+
 	if (!cmd->lu->wipes)
 		cmd_sense(cmd, SENSE_INVALID_OPCODE);
-	return cmd->lu->wipes;
+	else if (gate->no_medium)
+		cmd_sense(cmd, gate->medium_sense);
+	else
+		return true;
+	return false;
 }
 
-static struct wipe_order order_of(const struct scsi_cmd *cmd, enum disk_op op)
+static void start(struct scsi_cmd *cmd, struct wipe_order *order)
 {
-	return (struct wipe_order){ .kind = WIPE_SANITIZE, .immed = cmd->cdb[1] & 0x80, .may_exit = cmd->cdb[1] & 0x20, .op = op,
-				    .passes = 1 };
+	order->kind = WIPE_SANITIZE;
+	order->may_exit = cmd->cdb[1] & 0x20; /* AUSE */
+	order->passes = order->passes ? order->passes : 1;
+	wipe_start(cmd, order, cmd->cdb[1] & 0x80);
 }
 
 /* ---- SANITIZE -------------------------------------------------------------------------------- */
@@ -45,7 +53,7 @@ static int overwrite_check(const struct scsi_cmd *cmd, bool *in_cdb)
 
 void sanitize_overwrite(struct scsi_cmd *cmd)
 {
-	struct wipe_order order = order_of(cmd, DISK_WRITE);
+	struct wipe_order order = { .op = WIPE_WRITE };
 	bool in_cdb;
 	int wrong;
 
@@ -59,24 +67,36 @@ void sanitize_overwrite(struct scsi_cmd *cmd)
 	} else {
 		order.passes = cmd->buf[0] & 0x1f;
 		order.invert = cmd->buf[0] & 0x80;
-		order.pattern = cmd->buf + OVERWRITE_HEADER;
 		order.pattern_len = get_be16(cmd->buf + 2);
-		wipe_start(cmd, &order);
+		memcpy(order.pattern, cmd->buf + OVERWRITE_HEADER, order.pattern_len);
+		start(cmd, &order);
 	}
 }
 
-void sanitize_block_erase(struct scsi_cmd *cmd)
+/* can: the unit has what this erases; a fully provisioned one has no blocks to erase but by writing, one that is not
+ * encrypted no key. */
+static void erase(struct scsi_cmd *cmd, bool can, enum wipe_op op)
 {
-	struct wipe_order order = order_of(cmd, provisioning_unmap_op(cmd->disk));
+	struct wipe_order order = { .op = op };
 
 	if (!served(cmd))
 		return;
-	if (!cmd->lu->thin) /* a fully provisioned unit has no blocks to erase but by writing */
+	if (!can)
 		cmd_bad_field(cmd, 1, 4);
 	else if (cmd->alloc_len)
 		cmd_bad_field(cmd, 7, -1);
 	else
-		wipe_start(cmd, &order);
+		start(cmd, &order);
+}
+
+void sanitize_block_erase(struct scsi_cmd *cmd)
+{
+	erase(cmd, cmd->lu->thin, WIPE_UNMAP);
+}
+
+void sanitize_crypto_erase(struct scsi_cmd *cmd)
+{
+	erase(cmd, cmd->lu->disk_params.key_file, WIPE_CRYPTO);
 }
 
 void sanitize_exit_failure(struct scsi_cmd *cmd)
@@ -85,8 +105,10 @@ void sanitize_exit_failure(struct scsi_cmd *cmd)
 		return;
 	if (cmd->alloc_len)
 		cmd_bad_field(cmd, 7, -1);
+	else if (!cmd->lu->core->wipes.leave)
+		cmd_sense(cmd, SENSE_INVALID_OPCODE);
 	else
-		wipe_exit_failure(cmd);
+		cmd->lu->core->wipes.leave(cmd->lu->core->wipes.arg, cmd);
 }
 
 /* ---- FORMAT UNIT ----------------------------------------------------------------------------- */
@@ -103,7 +125,7 @@ static int format_check(const struct scsi_cmd *cmd)
 
 	if (cmd->data_out_got < len)
 		return -2;
-	if (cmd->buf[0])
+	if (cmd->buf[0] & ~0x07) /* PROTECTION FIELD USAGE: format_keeps_type() */
 		return 0;
 	if (cmd->buf[1] & ~(0x80 | 0x02)) /* FOV with nothing chosen differs from none in no way */
 		return 1;
@@ -113,12 +135,31 @@ static int format_check(const struct scsi_cmd *cmd)
 	return is_long && (cmd->buf[2] | cmd->buf[3]) ? 3 : -1;
 }
 
+/* FMTPINFO and PROTECTION FIELD USAGE name a type of protection. It is the configuration's to choose, the same
+ * on every node: a FORMAT UNIT that asks for another one is refused. False: answered. */
+static bool format_keeps_type(struct scsi_cmd *cmd)
+{
+	static const uint8_t fmtpinfo[] = { [PI_NONE] = 0, [PI_TYPE_1] = 2, [PI_TYPE_2] = 3, [PI_TYPE_3] = 3 };
+	bool list = (cmd->cdb[1] & FMTDATA) && cmd->data_out_got;
+	uint8_t usage = list ? cmd->buf[0] & 0x07 : 0, wanted = cmd->lu->pi_type == PI_TYPE_3;
+
+	if (cmd->cdb[1] >> 6 != fmtpinfo[cmd->lu->pi_type] || (!list && wanted))
+		cmd_bad_field(cmd, 1, 7);
+	else if (usage != wanted)
+		cmd_bad_param(cmd, 0, 2);
+	else
+		return true;
+	return false;
+}
+
 void format_unit(struct scsi_cmd *cmd)
 {
-	struct wipe_order order = { .kind = WIPE_FORMAT, .passes = 1, .op = DISK_WRITE_ZEROES };
+	struct wipe_order order = { .kind = WIPE_FORMAT, .passes = 1, .op = WIPE_ZERO };
 	int wrong = -1;
 
 	if (!served(cmd))
+		return;
+	if (!format_keeps_type(cmd))
 		return;
 	if (cmd->cdb[1] & FMTDATA)
 		wrong = format_check(cmd);
@@ -131,9 +172,8 @@ void format_unit(struct scsi_cmd *cmd)
 	} else if (wrong >= 0) {
 		cmd_bad_param(cmd, wrong, -1);
 	} else {
-		order.immed = (cmd->cdb[1] & FMTDATA) && (cmd->buf[1] & 0x02);
-		if (cmd->lu->thin) /* all blocks are deallocated (5.3.1) */
-			order.op = provisioning_unmap_op(cmd->disk);
-		wipe_start(cmd, &order);
+		if (cmd->lu->thin) /* all blocks are deallocated */
+			order.op = WIPE_UNMAP;
+		wipe_start(cmd, &order, (cmd->cdb[1] & FMTDATA) && (cmd->buf[1] & 0x02));
 	}
 }

@@ -44,6 +44,9 @@ struct effect {
 	enum ua_scope_kind scope;
 	uint32_t nids;
 	struct nexus_id *ids; /* owned by the effect list */
+	struct nexus_id by; /* ABORT: the I_T nexus whose doing it is; port empty = no nexus's */
+	bool reset; /* ABORT: by a logical unit reset */
+	bool clears_aca; /* ABORT: and the ACA conditions of these nexuses end */
 };
 
 #define APPLY_RESULT_MAX 512
@@ -72,6 +75,10 @@ struct service_ops {
 	/* A proposal of this service is complete only when members that were lost while they owned a LUN group are
 	 * known to be fenced (P2). False for the service that carries that very news. */
 	bool waits_for_fencing;
+	/* The protocol's version (cluster/replog.h) from which members have this service; 0: always. While the cluster
+	 * uses an older one its state is the initial one, proposals are answered PROPOSE_NOT_YET, and snapshot and
+	 * restore of the initial state are of 0 bytes. */
+	uint32_t since;
 
 	/* Pure, deterministic, I/O-free. A message that can't be parsed or has a value out of bounds returns -EBADMSG
 	 * and has changed nothing. */
@@ -103,6 +110,7 @@ enum propose_status {
 	PROPOSE_NOT_SERVING, /* no quorum, joining, isolated: changed nothing as far as this node knows */
 	PROPOSE_FAILED,	   /* could not be made durable, or refused as malformed */
 	PROPOSE_UNKNOWN,   /* membership lost while waiting: may or may not have happened */
+	PROPOSE_NOT_YET,   /* changed nothing: not every node runs a version that has this service */
 };
 typedef void (*propose_done_fn)(void *cookie, enum propose_status status, const void *result, size_t len);
 

@@ -44,11 +44,25 @@ struct target {
 	uint16_t local_port; /* index: the port on this node */
 	uint16_t nacls;
 	struct initiator_acl *acl; /* first match wins */
+	bool map_changed; /* set by the control thread around a lun_map_refresh() */
+	const struct target_access *access; /* published: counts in place of acl[]; NULL: was never changed */
+};
+
+/* The access lists of a target that may change while it serves: immutable, published by the control thread, freed when
+ * a lun_map_refresh() has passed. */
+struct target_access {
+	uint16_t nacls;
+	struct initiator_acl acl[];
 };
 
 /* Any thread. NULL when there is none. Names compare case-sensitive after normalisation to lower case (RFC 7143 4.2.7.1). */
 struct target *target_find(struct core *core, const char *name);
 const struct initiator_acl *target_acl(const struct target *t, const char *initiator);
+/* All access lists that count now. */
+const struct initiator_acl *target_acls(const struct target *t, uint16_t *n);
+/* Control thread: into and out of the list that target_find() and discovery read. There is room (core->target). */
+void core_add_target(struct core *core, struct target *t);
+void core_remove_target(struct core *core, struct target *t);
 
 static inline const struct target_port *target_local_port(const struct target *t)
 {

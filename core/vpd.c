@@ -109,9 +109,23 @@ static uint16_t device_identification(const struct scsi_cmd *cmd, uint8_t *paylo
 
 /* ---- 86h: what of SPC is supported ----------------------------------------------------------- */
 
+/* GRD_CHK, APP_CHK, REF_CHK. */
+static uint8_t checks(const struct lu *lu)
+{
+	if (!lu->pi_type)
+		return 0;
+	return 0x04 | (lu->pi_type == PI_TYPE_2 && lu->pi_ato ? 0x02 : 0) | /* APP_CHK: told by READ (32) … */
+	       (lu->pi_type != PI_TYPE_3 ? 0x01 : 0);
+}
+
 static uint16_t extended_inquiry(const struct scsi_cmd *cmd, uint8_t *p)
 {
-	(void)cmd;
+	/* SPT: the one type that this unit is formatted with */
+	static const uint8_t spt[] = { [PI_TYPE_1] = 0, [PI_TYPE_2] = 2, [PI_TYPE_3] = 4 };
+	const struct lu *lu = cmd->lu;
+
+	if (lu->pi_type)
+		p[0] = spt[lu->pi_type] << 3 | checks(lu);
 	p[1] = 0x01;	  /* SIMPSUP */
 	p[2] = 0x01;	  /* V_SUP: a volatile cache may be there */
 	p[3] = 0x01;	  /* LUICLR: I_T nexuses clear unit attentions each for itself */
@@ -187,6 +201,8 @@ static uint16_t block_characteristics(const struct scsi_cmd *cmd, uint8_t *p)
 	put_be16(p, cmd->lu->rotational ? 7200 : 0x0001); /* rpm, or non-rotating */
 	if (cmd->lu->wipes && cmd->lu->thin)
 		p[3] = 0x40; /* WABEREQ=01b: after a block erase blocks read without error */
+	if (cmd->lu->wipes && cmd->lu->disk_params.key_file)
+		p[3] |= 0x10; /* WACEREQ=01b: after a cryptographic erase, too */
 	return 0x3c;
 }
 
@@ -198,6 +214,17 @@ static uint16_t provisioning(const struct scsi_cmd *cmd, uint8_t *p)
 		p[2] = 0x02;			  /* thin */
 	}
 	return 4;
+}
+
+/* B4h: FORMAT UNIT and MODE SELECT change neither, so there is one of each: those that it has. */
+static uint16_t block_lengths(const struct scsi_cmd *cmd, uint8_t *p)
+{
+	const struct lu *lu = cmd->lu;
+
+	put_be32(p, lu->block_size);
+	p[4] = checks(lu);
+	p[5] = 1 << lu->pi_type; /* T0PS … T3PS */
+	return 8;
 }
 
 /* ---- the pages ------------------------------------------------------------------------------- */
@@ -214,10 +241,11 @@ static const struct page {
 	{ 0x86, extended_inquiry },
 	{ 0x87, mode_page_policy },
 	{ 0x88, scsi_ports },
-	{ 0x8f, copy_results_vpd },
+	{ 0x8f, copy_vpd },
 	{ 0xb0, block_limits },
 	{ 0xb1, block_characteristics },
 	{ 0xb2, provisioning },
+	{ 0xb4, block_lengths },
 };
 #define NPAGES (sizeof(pages) / sizeof(pages[0]))
 

@@ -1,46 +1,74 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Operations that change every block of a logical unit (SANITIZE, FORMAT UNIT; SBC-3 4.11, 5.3,
- * 5.20): they outlive the command that started
- * them, aborts and resets; other commands are refused meanwhile.
+ * Operations that change every block of a logical unit (SANITIZE, FORMAT UNIT; SBC-4 4.11, 4.33):
+ * they outlive the command that asked for them, aborts and resets, and the node that carries them
+ * out; other commands are refused meanwhile, on every node.
  *
- *   command ─▶ struct wipe ─▶ control thread: lu->wipe published, what was admitted drained
- *                                └▶ chunk after chunk on the command's reactor ─▶ end: lu->wipe gone, or failed
- *   The command waits (CMD_HELD) for the end, or with IMMED=1 for the beginning.
+ *   command, on any node ─▶ struct wipe_request ─▶ control thread ─▶ core->wipes: all nodes agree
+ *        │                                       ├▶ lu->wipe published, what was admitted drained
+ *        │                                       └▶ on the owner: core/wipe_run.h
+ *        └ waits (CMD_HELD) for the end, or with IMMED=1 for the beginning: wipe_answer()
  */
 #ifndef SANDEM_CORE_WIPE_H
 #define SANDEM_CORE_WIPE_H
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <urcu/list.h>
 
-#include "core/disk.h"
+#include "core/mailbox.h"
 #include "core/sense.h"
 
 struct lu;
+struct reactor;
 struct scsi_cmd;
-struct wipe;
 
 enum wipe_kind { WIPE_SANITIZE, WIPE_FORMAT };
+enum wipe_op { WIPE_WRITE /* the pattern */, WIPE_UNMAP, WIPE_ZERO, WIPE_CRYPTO };
+
+#define WIPE_PATTERN_MAX 4096
+#define WIPE_PASSES_MAX 31
 
 struct wipe_order {
 	enum wipe_kind kind;
-	bool immed;	     /* answer when it has begun */
+	enum wipe_op op;
 	bool may_exit;	     /* SANITIZE: AUSE */
-	enum disk_op op;     /* DISK_WRITE: the pattern; or DISK_DISCARD, DISK_WRITE_ZEROES */
-	uint8_t passes;
 	bool invert;	     /* the pattern, for every second pass */
-	const uint8_t *pattern; /* repeated from the beginning of each block; copied */
-	uint32_t pattern_len;
+	uint8_t passes;
+	uint16_t pattern_len; /* WIPE_WRITE: repeated from the beginning of each block */
+	uint8_t pattern[WIPE_PATTERN_MAX];
 };
 
-/* Reactor; cmd is admitted. Begins the operation and ends cmd when it is time; BUSY without
- * memory. */
-void wipe_start(struct scsi_cmd *cmd, const struct wipe_order *order);
+struct wipe { /* lu->wipe, immutable but for the progress; NULL: there is none */
+	uint64_t id; /* of this operation, the same on all nodes */
+	enum wipe_kind kind;
+	bool failed;	   /* and so it stays until one has ended well, or EXIT FAILURE MODE */
+	uint16_t progress; /* of 65536; atomic */
+};
 
-/* Control thread. Leaves the state after a failure (EXIT FAILURE MODE); INVALID FIELD IN CDB
- * when it may not be left. */
-void wipe_exit_failure(struct scsi_cmd *cmd);
+struct wipe_request {
+	struct lu *lu;
+	struct wipe_order order;
+	bool immed;
+	struct cds_list_head waiting; /* reactor: scsi_cmd.state_link: unless it is aborted */
+	struct reactor *reactor;
+	struct msg msg;
+	sense_t sense;
+	/* for core->wipes: control thread */
+	struct cds_list_head link;
+	uint64_t id;
+	void *arg;
+};
+
+/* Reactor; cmd is admitted, and waits from here on. BUSY without memory. */
+void wipe_start(struct scsi_cmd *cmd, const struct wipe_order *order, bool immed);
+
+/* Control thread: the command ends so (SENSE_NONE: GOOD), unless it was aborted. q is gone. */
+void wipe_answer(struct wipe_request *q, sense_t s);
+
+/* What commands hear while it runs, and when it has failed. */
+sense_t wipe_running_sense(enum wipe_kind k);
+sense_t wipe_failed_sense(enum wipe_kind k);
 
 /* Reactor, for the gate, when lu->wipe is set. True: answered, the operation or its failure
  * forbids the command. */
@@ -49,16 +77,5 @@ bool wipe_refuses(struct scsi_cmd *cmd);
 /* Reactor. What REQUEST SENSE tells of the operation, with its progress; SENSE_NONE when there
  * is none. */
 sense_t wipe_sense(const struct lu *lu, struct sense_detail *d);
-
-struct wipe_record { /* of an operation under way or failed */
-	enum wipe_kind kind;
-	bool may_exit;
-};
-
-/* Before reactors run: lu starts in the state after a failure. 0 or -ENOMEM. */
-int wipe_restore(struct lu *lu, const struct wipe_record *r);
-
-/* Control thread, no reactor runs any more. */
-void wipe_free(struct wipe *w);
 
 #endif

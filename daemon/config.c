@@ -16,6 +16,8 @@ static void free_lu(struct config_lu *l)
 	free(l->name);
 	free((char *)l->disk.path);
 	free((char *)l->disk.fault);
+	free((char *)l->disk.key_file);
+	free((char *)l->disk.pi_path);
 }
 
 static void free_target(struct config_target *t)
@@ -45,6 +47,13 @@ void config_free(struct config *c)
 		free_lu(&c->lu[i]);
 	for (size_t i = 0; c->target && i < c->ntargets; i++)
 		free_target(&c->target[i]);
+	for (size_t i = 0; i < c->store.nendpoints; i++)
+		free(c->store.endpoint[i]);
+	free(c->store.ca);
+	free(c->store.cert);
+	free(c->store.key);
+	free(c->store.user);
+	free(c->store.password_file);
 	free(c->node);
 	free(c->group);
 	free(c->lu);
@@ -130,13 +139,13 @@ int config_parse(const char *name, const char *text, size_t len, struct config *
 	return 0;
 }
 
-/* *text is the caller's to free. */
-static int read_file(const char *file, char **text, size_t *len, struct config_error *err)
+int config_read(const char *file, char **text, size_t *len, struct config_error *err)
 {
 	int rc, fd = open(file, O_RDONLY | O_CLOEXEC);
 	struct stat st;
 	ssize_t n;
 
+	memset(err, 0, sizeof(*err));
 	*text = malloc(CONFIG_FILE_MAX + 1);
 	if (!*text) {
 		rc = config_no_memory(err);
@@ -180,7 +189,7 @@ int config_load(const char *file, struct config **out, struct config_error *err)
 	int rc;
 
 	memset(err, 0, sizeof(*err));
-	rc = read_file(file, &text, &len, err);
+	rc = config_read(file, &text, &len, err);
 	if (rc == 0)
 		rc = config_parse(file, text, len, out, err);
 	free(text);

@@ -34,7 +34,18 @@
 struct options;
 
 enum config_log { CONFIG_LOG_CPG, CONFIG_LOG_LOCAL };
+enum config_application_tag { APPLICATION_TAG_INITIATOR, APPLICATION_TAG_TARGET }; /* who owns it: the ATO bit */
 enum config_non_owner { NON_OWNER_STANDBY, NON_OWNER_FORWARD };
+
+enum config_store_type { CONFIG_STORE_FILE, CONFIG_STORE_ETCD };
+
+struct config_store { /* what is kept outside of the nodes, too: daemon/etcd_sync.h */
+	enum config_store_type type;
+	size_t nendpoints; /* >= 1 with etcd */
+	char *endpoint[STORE_ENDPOINTS_MAX]; /* "http://…" or "https://…" */
+	char *ca, *cert, *key;		     /* files; NULL: not given */
+	char *user, *password_file;	     /* both or none */
+};
 
 struct config_node {
 	char *name; /* as in corosync.conf or the host's name */
@@ -54,13 +65,15 @@ struct config_group { /* LUN group: the unit of failover */
 struct config_lu {
 	char *name; /* at most LU_NAME_MAX bytes, unique in the cluster */
 	unsigned group; /* index into group[] */
-	struct disk_params disk; /* strings owned here; path NULL for null */
+	struct disk_params disk; /* strings owned here; path NULL for null; pi_path NULL without protection */
 	uint8_t lb_per_pb_exp;
 	bool read_only, thin, rotational, removable;
 	bool cdrom; /* peripheral device type 05h; then read_only and removable, too */
-	bool write_cache; /* mode page 08h WCE at the start */
+	bool write_cache; /* mode page 08h: default of WCE */
+	struct mode_state mode; /* defaults of the other mode parameters */
 	uint32_t max_transfer_bytes;
 	uint8_t thin_threshold; /* percent of the capacity that should stay available; 0 = none */
+	bool application_tag_ours; /* of protection information (disk.pi_type): the target owns application tags */
 	struct lu_identity id; /* complete; see config_identity() */
 };
 
@@ -79,6 +92,7 @@ struct config_acl {
 
 struct config_target {
 	char *name; /* iqn., eui. or naa. name, lower case */
+	uint8_t slot; /* high byte of its relative target port identifiers: its place in the file, or config_slots_take() */
 	size_t nacls; /* >= 1; `luns` + `initiators` of the file are one access list */
 	struct config_acl *acl; /* first match wins */
 };
@@ -86,6 +100,7 @@ struct config_target {
 struct config {
 	char *cluster; /* name */
 	char *key_file; /* of the link between the nodes; NULL with --standalone */
+	bool link_tls;	/* that link is encrypted */
 	enum config_log log;
 	size_t nnodes;
 	struct config_node *node;
@@ -99,6 +114,7 @@ struct config {
 	int *reactor_cpu; /* [nreactors]: CPU to pin to, or -1 */
 	enum log_level log_level;
 	struct iscsi_settings iscsi;
+	struct config_store store;
 };
 
 struct config_error {
@@ -118,6 +134,12 @@ int config_parse(const char *name, const char *text, size_t len, struct config *
  * err->text, which names the option. Looks at the paths (file or block device?), changes nothing. */
 int config_standalone(const struct options *o, struct config **out, struct config_error *err);
 
+/* The bytes of a file that config_load() would take, for config_parse(). *text is the caller's to free. */
+int config_read(const char *file, char **text, size_t *len, struct config_error *err);
+
+/* Mode parameters of LUNs that say nothing about them (without wce). */
+extern const struct mode_state config_mode_default;
+
 void config_free(struct config *c);
 
 /* Whether the objects fit together: unique names, ids and LUNs, good references, portals, names of RFC 7143 4.2.7.
@@ -136,6 +158,10 @@ void config_identity(struct lu_identity *id, const char *cluster, const char *lu
  * (reactors, log level) and comments, order of keys, and defaults written out or not. Pure. */
 void config_digest(const struct config *c, uint8_t digest[32]);
 
+/* The same over what can't change while the cluster runs, and therefore comes from each node's own file: the cluster, the
+ * nodes, the names of the groups and who forwards, the iSCSI settings. Pure. */
+void config_fixed_digest(const struct config *c, uint8_t digest[32]);
+
 /* Whether a group's non-owners forward, so that the nodes need links. */
 bool config_forwards(const struct config *c);
 
@@ -145,10 +171,10 @@ int config_find_node(const struct config *c, const char *name);
 int config_find_lu(const struct config *c, const char *name);
 
 /* Relative target port identifier of a target's port on a node: unique in the cluster, the same on every node
- * (SPC-4 4.6.4). target: index into target[]. */
-static inline uint16_t config_rtpi(size_t target, uint32_t node_id)
+ * (SPC-4 4.6.4). slot: the target's. */
+static inline uint16_t config_rtpi(size_t slot, uint32_t node_id)
 {
-	return (uint16_t)(target << 8 | node_id);
+	return (uint16_t)(slot << 8 | node_id);
 }
 
 #endif

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/cdrom.h"
+#include "core/mode.h"
 #include "daemon/config_names.h"
 #include "daemon/config_raw.h"
 #include "daemon/config_value.h"
@@ -265,6 +266,95 @@ static int build_fault(struct build *b, size_t i, const struct raw_lu *r, struct
 	return fault_parse(text, &rule, why, sizeof(why)) < 0 ? FAIL(b, "%s", why) : 0;
 }
 
+static int build_encryption(struct build *b, size_t i, const struct raw_lu *r, struct config_lu *l)
+{
+	if (!r->encryption_key)
+		return 0;
+	AT(b, "luns[%zu].encryption_key", i);
+	if (!l->disk.path || l->cdrom)
+		return FAIL(b, "only disks on a file or block device can be encrypted; leave it out");
+	if (r->encryption_key[0] != '/')
+		return FAIL(b, "\"%s\" is not an absolute path of a key file", r->encryption_key);
+	l->disk.key_file = strdup(r->encryption_key);
+	return l->disk.key_file ? 0 : config_no_memory(b->err);
+}
+
+int config_protection_path(struct config_lu *l, const char *path)
+{
+	char *out = NULL;
+
+	if (asprintf(&out, "%s%s", path ? path : l->disk.path, path ? "" : ".dif") < 0)
+		return -ENOMEM;
+	l->disk.pi_path = out;
+	return 0;
+}
+
+/* PATH.dif for a file; a device has no room beside it. */
+static int build_protection(struct build *b, size_t i, const struct raw_lu *r, struct config_lu *l)
+{
+	const struct raw_protection *p = r->protection;
+	bool file = OR(r->handler, RAW_FILE) == RAW_FILE;
+
+	if (!p)
+		return 0;
+	AT(b, "luns[%zu].protection.type", i);
+	if (p->type > PI_TYPE_3)
+		return FAIL(b, "%u is not a type of protection; use 1, 2 or 3, or 0 for none", p->type);
+	AT(b, "luns[%zu].protection", i);
+	if (p->type && (l->cdrom || OR(r->handler, RAW_FILE) == RAW_NULL))
+		return FAIL(b, "is for LUNs that keep what is written to them; leave it out with handler null and type cdrom");
+	if (p->type && l->disk.key_file)
+		return FAIL(b, "would tell, in the clear, a checksum of what is encrypted; leave one of protection and encryption_key out");
+	if (p->type && !file && !p->path)
+		return FAIL(b, "needs the key \"path\" with handler block: a second device or a file, 8 bytes per block");
+	l->application_tag_ours = OR(p->application_tag, APPLICATION_TAG_INITIATOR) == APPLICATION_TAG_TARGET;
+	if (!p->type)
+		return 0;
+	l->disk.pi_type = p->type;
+	return config_protection_path(l, p->path) < 0 ? config_no_memory(b->err) : 0;
+}
+
+/* What MODE SELECT can change; switches can't be wrong. */
+static const struct {
+	const char *key, *allowed;
+	enum mode_field field;
+	size_t raw; /* of the pointer in struct raw_lu */
+} mode_keys[] = {
+	{ "tst", "0 or 1", MODE_TST, offsetof(struct raw_lu, tst) },
+	{ "qerr", "0, 1 or 3", MODE_QERR, offsetof(struct raw_lu, qerr) },
+	{ "qam", "0 or 1", MODE_QAM, offsetof(struct raw_lu, qam) },
+	{ "ua_intlck", "0, 2 or 3", MODE_UA_INTLCK, offsetof(struct raw_lu, ua_intlck) },
+};
+
+const struct mode_state config_mode_default = {
+	.qam = 1,
+	.tas = true, /* else an aborted writer waits for its own timeout before it looks why */
+	.tcmos = true,
+	.scsip = true,
+};
+
+static int build_mode(struct build *b, size_t i, const struct raw_lu *r, struct config_lu *l)
+{
+	l->write_cache = OR(r->write_cache, true);
+	l->mode = config_mode_default;
+	l->mode.dsense = OR(r->d_sense, false);
+	l->mode.swp = OR(r->swp, false);
+	l->mode.tas = OR(r->tas, true);
+	for (size_t k = 0; k < sizeof(mode_keys) / sizeof(mode_keys[0]); k++) {
+		const uint32_t *value = *(uint32_t *const *)((const char *)r + mode_keys[k].raw);
+		struct mode_change c = { .mask = 1u << mode_keys[k].field };
+
+		if (!value)
+			continue;
+		c.value[mode_keys[k].field] = *value;
+		AT(b, "luns[%zu].%s", i, mode_keys[k].key);
+		if (*value > UINT8_MAX || !mode_change_good(&c))
+			return FAIL(b, "%u is not a value of this mode parameter; write %s", *value, mode_keys[k].allowed);
+		l->mode = mode_with(&l->mode, &c);
+	}
+	return 0;
+}
+
 static int build_lu(struct build *b, size_t i)
 {
 	const struct raw_lu *r = &b->raw->luns[i];
@@ -274,7 +364,6 @@ static int build_lu(struct build *b, size_t i)
 	l->thin = OR(r->thin, false);
 	l->rotational = OR(r->rotational, false);
 	l->removable = OR(r->removable, false);
-	l->write_cache = OR(r->write_cache, true);
 	l->cdrom = OR(r->type, RAW_DISK) == RAW_CDROM;
 	l->removable |= l->cdrom;
 	AT(b, "luns[%zu].group", i);
@@ -289,6 +378,12 @@ static int build_lu(struct build *b, size_t i)
 		rc = build_identity(b, i, r, &l->id);
 	if (rc == 0)
 		rc = build_fault(b, i, r, l);
+	if (rc == 0)
+		rc = build_encryption(b, i, r, l);
+	if (rc == 0)
+		rc = build_protection(b, i, r, l);
+	if (rc == 0)
+		rc = build_mode(b, i, r, l);
 	return rc < 0 ? rc : copy_text(b, &l->name, r->name);
 }
 
@@ -394,6 +489,7 @@ static int build_targets(struct build *b)
 	for (size_t i = 0; i < b->c->ntargets; i++) {
 		int rc = build_target(b, i);
 
+		b->c->target[i].slot = i;
 		if (rc < 0)
 			return rc;
 	}
@@ -508,13 +604,83 @@ static int build_iscsi(struct build *b)
 	return 0;
 }
 
+/* ---- the store ---- */
+
+static int build_endpoint(struct build *b, size_t i)
+{
+	const char *url = b->raw->store->endpoints[i];
+	bool tls = !strncmp(url, "https://", 8);
+	const char *host = url + (tls ? 8 : 7);
+
+	AT(b, "store.endpoints[%zu]", i);
+	if ((!tls && strncmp(url, "http://", 7)) || !*host || strpbrk(host, "/?# @"))
+		return FAIL(b, "\"%s\" is not an endpoint; use e.g. \"https://192.0.2.1:2379\"", url);
+	if (!tls && b->raw->store->tls)
+		return FAIL(b, "\"%s\" is not encrypted, and there is a tls section; use https://", url);
+	if (copy_text(b, &b->c->store.endpoint[i], url) < 0)
+		return -ENOMEM;
+	b->c->store.nendpoints++;
+	return 0;
+}
+
+static int take_file(struct build *b, const char *key, const char *text, char **out)
+{
+	AT(b, "store.%s", key);
+	if (text && text[0] != '/')
+		return FAIL(b, "\"%s\" is not an absolute path; begin with /", text);
+	return text ? copy_text(b, out, text) : 0;
+}
+
+static int build_store_files(struct build *b, const struct raw_store *r)
+{
+	static const struct raw_tls none;
+	const struct raw_tls *tls = r->tls ? r->tls : &none;
+	struct config_store *s = &b->c->store;
+	int rc = take_file(b, "tls.ca", tls->ca, &s->ca);
+
+	if (rc == 0)
+		rc = take_file(b, "tls.cert", tls->cert, &s->cert);
+	if (rc == 0)
+		rc = take_file(b, "tls.key", tls->key, &s->key);
+	if (rc == 0)
+		rc = take_file(b, "password_file", r->password_file, &s->password_file);
+	if (rc == 0 && r->user)
+		rc = copy_text(b, &s->user, r->user);
+	return rc;
+}
+
+static int build_store(struct build *b)
+{
+	const struct raw_store *r = b->raw->store;
+	struct config_store *s = &b->c->store;
+	int rc;
+
+	if (!r)
+		return 0;
+	s->type = OR(r->type, CONFIG_STORE_FILE);
+	AT(b, "store");
+	if (s->type == CONFIG_STORE_FILE && (r->endpoints || r->tls || r->user || r->password_file))
+		return FAIL(b, "has keys that are for etcd; add type: etcd, or leave them out");
+	if (s->type == CONFIG_STORE_ETCD && !r->endpoints_count)
+		return FAIL(b, "type etcd needs the key \"endpoints\"");
+	if (!r->user != !r->password_file)
+		return FAIL(b, "\"user\" and \"password_file\" go together; give both or none");
+	if (r->tls && !r->tls->cert != !r->tls->key)
+		return FAIL(b, "\"tls.cert\" and \"tls.key\" go together; give both or none");
+	rc = build_store_files(b, r);
+	for (size_t i = 0; i < r->endpoints_count && rc == 0; i++)
+		rc = build_endpoint(b, i);
+	return rc;
+}
+
 static int build_all(struct build *b)
 {
-	static int (*const steps[])(struct build *) = { build_nodes,   build_groups, build_lus,
-							build_targets, build_daemon, build_iscsi };
+	static int (*const steps[])(struct build *) = { build_nodes,   build_groups, build_lus,  build_targets,
+							build_daemon, build_iscsi, build_store };
 	int rc = copy_text(b, &b->c->cluster, b->raw->cluster.name);
 
 	b->c->log = OR(b->raw->cluster.log, CONFIG_LOG_CPG);
+	b->c->link_tls = OR(b->raw->cluster.link_tls, false);
 	if (rc == 0)
 		rc = copy_text(b, &b->c->key_file, b->raw->cluster.key_file ? b->raw->cluster.key_file : KEY_FILE_DEFAULT);
 	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]) && rc == 0; i++)

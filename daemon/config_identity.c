@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/mode.h"
 #include "core/wire.h"
 #include "daemon/config.h"
 
@@ -69,7 +70,8 @@ void config_identity(struct lu_identity *id, const char *cluster, const char *lu
 		snprintf(id->t10_id, sizeof(id->t10_id), "%s", id->serial);
 }
 
-/* ---- digest ---- */
+/* ---- digest: an older version of this program, without the newest keys, computes the same where these
+ * are at their defaults (rolling upgrade). So a new key is added only when it says something else. ---- */
 
 static void hash_nodes(EVP_MD_CTX *ctx, const struct config *c)
 {
@@ -90,7 +92,11 @@ static void hash_nodes(EVP_MD_CTX *ctx, const struct config *c)
 /* Only where it has a meaning; the key file may be elsewhere on each node. */
 static void hash_links(EVP_MD_CTX *ctx, const struct config *c)
 {
-	for (size_t i = 0; i < c->nnodes && config_forwards(c); i++) {
+	if (!config_forwards(c))
+		return;
+	if (c->link_tls)
+		hash_text(ctx, "link_tls");
+	for (size_t i = 0; i < c->nnodes; i++) {
 		hash_text(ctx, c->node[i].link.addr);
 		hash_number(ctx, c->node[i].link.port);
 	}
@@ -107,6 +113,18 @@ static void hash_groups(EVP_MD_CTX *ctx, const struct config *c)
 	}
 }
 
+/* Only where it was changed: an older version knows none of it. */
+static void hash_mode(EVP_MD_CTX *ctx, const struct mode_state *m)
+{
+	for (unsigned f = 0; f < MODE_FIELDS; f++) {
+		if (mode_value(m, f) == mode_value(&config_mode_default, f))
+			continue;
+		hash_text(ctx, "mode");
+		hash_number(ctx, f);
+		hash_number(ctx, mode_value(m, f));
+	}
+}
+
 static void hash_lu(EVP_MD_CTX *ctx, const struct config_lu *l)
 {
 	const uint64_t numbers[] = {
@@ -120,6 +138,14 @@ static void hash_lu(EVP_MD_CTX *ctx, const struct config_lu *l)
 	hash_text(ctx, l->disk.handler);
 	hash_text(ctx, l->disk.path);
 	hash_text(ctx, l->disk.fault);
+	if (l->disk.key_file) /* its path may be another on each node */
+		hash_text(ctx, "encrypted");
+	if (l->disk.pi_type) {
+		hash_text(ctx, "protection");
+		hash_number(ctx, l->disk.pi_type);
+		hash_number(ctx, l->application_tag_ours);
+		hash_text(ctx, l->disk.pi_path);
+	}
 	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
 		hash_number(ctx, numbers[i]);
 	hash_text(ctx, l->id.vendor);
@@ -128,6 +154,7 @@ static void hash_lu(EVP_MD_CTX *ctx, const struct config_lu *l)
 	hash_text(ctx, l->id.serial);
 	hash_bytes(ctx, l->id.naa, l->id.naa_len);
 	hash_text(ctx, l->id.t10_id);
+	hash_mode(ctx, &l->mode);
 }
 
 static void hash_acl(EVP_MD_CTX *ctx, const struct config *c, const struct config_acl *a)
@@ -154,6 +181,13 @@ static void hash_targets(EVP_MD_CTX *ctx, const struct config *c)
 	}
 }
 
+static void hash_iscsi(EVP_MD_CTX *ctx, const struct config *c)
+{
+#define X(name, def, min, max) hash_number(ctx, c->iscsi.name);
+	ISCSI_SETTINGS(X)
+#undef X
+}
+
 void config_digest(const struct config *c, uint8_t digest[32])
 {
 	EVP_MD_CTX *ctx = hash_new("sandem configuration 1");
@@ -167,8 +201,23 @@ void config_digest(const struct config *c, uint8_t digest[32])
 	for (size_t i = 0; i < c->nlus; i++)
 		hash_lu(ctx, &c->lu[i]);
 	hash_targets(ctx, c);
-#define X(name, def, min, max) hash_number(ctx, c->iscsi.name);
-	ISCSI_SETTINGS(X)
-#undef X
+	hash_iscsi(ctx, c);
+	hash_final(ctx, digest);
+}
+
+void config_fixed_digest(const struct config *c, uint8_t digest[32])
+{
+	EVP_MD_CTX *ctx = hash_new("sandem configuration, fixed part 1");
+
+	hash_text(ctx, c->cluster);
+	hash_number(ctx, c->log);
+	hash_nodes(ctx, c);
+	hash_links(ctx, c);
+	hash_number(ctx, c->ngroups);
+	for (size_t i = 0; i < c->ngroups; i++) {
+		hash_text(ctx, c->group[i].name);
+		hash_number(ctx, c->group[i].non_owner);
+	}
+	hash_iscsi(ctx, c);
 	hash_final(ctx, digest);
 }

@@ -15,6 +15,7 @@ struct raw_cluster {
 	char *name;
 	enum config_log *log;
 	char *key_file;
+	bool *link_tls;
 };
 
 struct raw_node {
@@ -33,6 +34,12 @@ struct raw_group {
 };
 
 enum raw_handler { RAW_FILE, RAW_BLOCK, RAW_NULL };
+struct raw_protection { /* core/pi.h */
+	uint32_t type;
+	char *path;
+	enum config_application_tag *application_tag;
+};
+
 enum raw_type { RAW_DISK, RAW_CDROM };
 
 struct raw_fault { /* drivers/disk/fault.h */
@@ -43,11 +50,14 @@ struct raw_lu {
 	char *name, *group;
 	enum raw_handler *handler;
 	enum raw_type *type;
-	char *path, *size;
+	char *path, *size, *encryption_key;
 	uint32_t *block_size, *physical_block_exp, *thin_threshold;
 	char *max_transfer;
 	bool *create, *direct, *read_only, *thin, *rotational, *removable, *write_cache;
+	bool *d_sense, *swp, *tas;
+	uint32_t *tst, *qerr, *qam, *ua_intlck;
 	char *vendor, *product, *revision, *serial, *naa, *t10_id;
+	struct raw_protection *protection;
 	struct raw_fault *fault;
 };
 
@@ -84,7 +94,20 @@ struct raw_iscsi { /* as text: lengths take K and M, times ms, s and m, switches
 #undef X
 };
 
+struct raw_tls {
+	char *ca, *cert, *key;
+};
+
+struct raw_store {
+	enum config_store_type *type;
+	char **endpoints;
+	unsigned endpoints_count;
+	struct raw_tls *tls;
+	char *user, *password_file;
+};
+
 struct raw_config {
+	struct raw_store *store;
 	struct raw_cluster cluster;
 	struct raw_node *nodes;
 	unsigned nodes_count;
@@ -125,6 +148,8 @@ int config_build(const struct raw_config *raw, const struct config_where *w, str
 		 struct config_error *err);
 /* Sorts what users of struct config find sorted; after config_verify(), whose messages count as the file does. */
 void config_sort(struct config *c);
+/* config_build.c: where protection information is kept; path NULL: beside the medium. 0, -ENOMEM. */
+int config_protection_path(struct config_lu *l, const char *path);
 /* -ENOMEM with err filled. */
 int config_no_memory(struct config_error *err);
 

@@ -25,6 +25,7 @@ static const cyaml_schema_field_t cluster_fields[] = {
 	TEXT("name", REQUIRED, struct raw_cluster, name),
 	CYAML_FIELD_ENUM_PTR("log", OPTIONAL | CYAML_FLAG_STRICT, struct raw_cluster, log, log_words, COUNT(log_words)),
 	TEXT("key_file", OPTIONAL, struct raw_cluster, key_file),
+	CYAML_FIELD_BOOL_PTR("link_tls", OPTIONAL, struct raw_cluster, link_tls),
 	CYAML_FIELD_END,
 };
 
@@ -54,6 +55,16 @@ static const cyaml_schema_value_t group_entry = {
 
 static const cyaml_strval_t handler_words[] = { { "file", RAW_FILE }, { "block", RAW_BLOCK }, { "null", RAW_NULL } };
 static const cyaml_strval_t type_words[] = { { "disk", RAW_DISK }, { "cdrom", RAW_CDROM } };
+static const cyaml_strval_t application_tag_words[] = {
+	{ "initiator", APPLICATION_TAG_INITIATOR }, { "target", APPLICATION_TAG_TARGET },
+};
+static const cyaml_schema_field_t protection_fields[] = {
+	CYAML_FIELD_UINT("type", CYAML_FLAG_DEFAULT, struct raw_protection, type),
+	TEXT("path", OPTIONAL, struct raw_protection, path),
+	CYAML_FIELD_ENUM_PTR("application_tag", OPTIONAL | CYAML_FLAG_STRICT, struct raw_protection, application_tag,
+			     application_tag_words, COUNT(application_tag_words)),
+	CYAML_FIELD_END,
+};
 #define FAULT_TEXT(key, member) TEXT(key, OPTIONAL, struct raw_fault, member)
 static const cyaml_schema_field_t fault_fields[] = {
 	FAULT_TEXT("delay", delay),
@@ -68,6 +79,7 @@ static const cyaml_schema_field_t fault_fields[] = {
 	CYAML_FIELD_END,
 };
 #define LU_BOOL(key) CYAML_FIELD_BOOL_PTR(#key, OPTIONAL, struct raw_lu, key)
+#define LU_UINT(key) CYAML_FIELD_UINT_PTR(#key, OPTIONAL, struct raw_lu, key)
 #define LU_TEXT(key) TEXT(#key, OPTIONAL, struct raw_lu, key)
 static const cyaml_schema_field_t lu_fields[] = {
 	TEXT("name", REQUIRED, struct raw_lu, name),
@@ -77,6 +89,7 @@ static const cyaml_schema_field_t lu_fields[] = {
 	CYAML_FIELD_ENUM_PTR("type", OPTIONAL | CYAML_FLAG_STRICT, struct raw_lu, type, type_words, COUNT(type_words)),
 	LU_TEXT(path),
 	LU_TEXT(size),
+	LU_TEXT(encryption_key),
 	CYAML_FIELD_UINT_PTR("block_size", OPTIONAL, struct raw_lu, block_size),
 	CYAML_FIELD_UINT_PTR("physical_block_exp", OPTIONAL, struct raw_lu, physical_block_exp),
 	LU_TEXT(max_transfer),
@@ -88,12 +101,20 @@ static const cyaml_schema_field_t lu_fields[] = {
 	LU_BOOL(rotational),
 	LU_BOOL(removable),
 	LU_BOOL(write_cache),
+	LU_BOOL(d_sense),
+	LU_BOOL(swp),
+	LU_BOOL(tas),
+	LU_UINT(tst),
+	LU_UINT(qerr),
+	LU_UINT(qam),
+	LU_UINT(ua_intlck),
 	LU_TEXT(vendor),
 	LU_TEXT(product),
 	LU_TEXT(revision),
 	LU_TEXT(serial),
 	LU_TEXT(naa),
 	LU_TEXT(t10_id),
+	CYAML_FIELD_MAPPING_PTR("protection", OPTIONAL, struct raw_lu, protection, protection_fields),
 	CYAML_FIELD_MAPPING_PTR("fault", OPTIONAL, struct raw_lu, fault, fault_fields),
 	CYAML_FIELD_END,
 };
@@ -148,6 +169,24 @@ static const cyaml_schema_field_t iscsi_fields[] = {
 	CYAML_FIELD_END,
 };
 
+static const cyaml_schema_field_t tls_fields[] = {
+	TEXT("ca", OPTIONAL, struct raw_tls, ca),
+	TEXT("cert", OPTIONAL, struct raw_tls, cert),
+	TEXT("key", OPTIONAL, struct raw_tls, key),
+	CYAML_FIELD_END,
+};
+
+static const cyaml_strval_t store_words[] = { { "file", CONFIG_STORE_FILE }, { "etcd", CONFIG_STORE_ETCD } };
+static const cyaml_schema_field_t store_fields[] = {
+	CYAML_FIELD_ENUM_PTR("type", OPTIONAL | CYAML_FLAG_STRICT, struct raw_store, type, store_words,
+			     COUNT(store_words)),
+	LIST("endpoints", OPTIONAL, struct raw_store, endpoints, &text_entry, 1, STORE_ENDPOINTS_MAX),
+	CYAML_FIELD_MAPPING_PTR("tls", OPTIONAL, struct raw_store, tls, tls_fields),
+	TEXT("user", OPTIONAL, struct raw_store, user),
+	TEXT("password_file", OPTIONAL, struct raw_store, password_file),
+	CYAML_FIELD_END,
+};
+
 static const cyaml_schema_field_t config_fields[] = {
 	CYAML_FIELD_MAPPING("cluster", CYAML_FLAG_DEFAULT, struct raw_config, cluster, cluster_fields),
 	LIST("nodes", REQUIRED, struct raw_config, nodes, &node_entry, 1, NODES_MAX),
@@ -156,6 +195,7 @@ static const cyaml_schema_field_t config_fields[] = {
 	LIST("targets", REQUIRED, struct raw_config, targets, &target_entry, 1, TARGETS_MAX),
 	CYAML_FIELD_MAPPING("daemon", CYAML_FLAG_OPTIONAL, struct raw_config, daemon, daemon_fields),
 	CYAML_FIELD_MAPPING("iscsi", CYAML_FLAG_OPTIONAL, struct raw_config, iscsi, iscsi_fields),
+	CYAML_FIELD_MAPPING_PTR("store", OPTIONAL, struct raw_config, store, store_fields),
 	CYAML_FIELD_END,
 };
 static const cyaml_schema_value_t config_value = {

@@ -59,6 +59,19 @@ static int make_lu(const struct option_lun *o, size_t i, struct config_lu *l, st
 	l->disk.block_size = o->cdrom ? CDROM_BLOCK : o->block_size ? o->block_size : BLOCK_SIZE_DEFAULT;
 	if (o->fault && !(l->disk.fault = strdup(o->fault)))
 		return config_no_memory(err);
+	if (o->key && (o->null || o->cdrom))
+		return no_lun(o, err, "can't be encrypted; leave key out");
+	if (o->key && !(l->disk.key_file = absolute(o->key)))
+		return config_no_memory(err);
+	if (o->protection && (o->null || o->cdrom || block))
+		return no_lun(o, err, "protection information is kept beside a file; leave protection out, or "
+			      "write a configuration file that names a path for it");
+	if (o->protection && o->key)
+		return no_lun(o, err, "protection information would tell a checksum of what is encrypted; leave protection or key out");
+	l->disk.pi_type = o->protection;
+	l->application_tag_ours = o->target_tags;
+	if (o->protection && config_protection_path(l, NULL) < 0)
+		return config_no_memory(err);
 	if (l->disk.block_size == BLOCK_SIZE_DEFAULT)
 		l->lb_per_pb_exp = PHYSICAL_BLOCK_EXP_DEFAULT;
 	l->thin = o->thin;
@@ -66,6 +79,7 @@ static int make_lu(const struct option_lun *o, size_t i, struct config_lu *l, st
 	l->cdrom = o->cdrom;
 	l->thin_threshold = o->thin_threshold;
 	l->write_cache = true;
+	l->mode = config_mode_default;
 	l->max_transfer_bytes = MAX_TRANSFER_DEFAULT;
 	strcpy(l->id.vendor, VENDOR_DEFAULT);
 	strcpy(l->id.product, PRODUCT_DEFAULT);

@@ -102,6 +102,12 @@ static const char *lu_path(const struct config *c, size_t i, char *buf, size_t s
 	return c->lu[i].disk.path;
 }
 
+static const char *lu_pi_path(const struct config *c, size_t i, char *buf, size_t size)
+{
+	(void)buf, (void)size;
+	return c->lu[i].disk.pi_path;
+}
+
 static const char *lu_serial(const struct config *c, size_t i, char *buf, size_t size)
 {
 	(void)buf, (void)size;
@@ -217,6 +223,11 @@ static int verify_lu(struct verify *v, size_t i)
 	AT(v, "luns[%zu].path", i);
 	if (l->disk.path && l->disk.path[0] != '/')
 		return FAIL(v, "\"%s\" is not an absolute path; begin with /", l->disk.path);
+	AT(v, "luns[%zu].protection.path", i);
+	if (l->disk.pi_path && l->disk.pi_path[0] != '/')
+		return FAIL(v, "\"%s\" is not an absolute path; begin with /", l->disk.pi_path);
+	if (l->disk.pi_path && !strcmp(l->disk.pi_path, l->disk.path)) /* of other LUNs: each is opened exclusively */
+		return FAIL(v, "\"%s\" is the LUN's own medium; name another file or device", l->disk.pi_path);
 	AT(v, "luns[%zu].size", i);
 	if (l->disk.size && (l->disk.size < LU_SIZE_MIN || l->disk.size > LU_SIZE_MAX))
 		return FAIL(v, "%llu bytes are out of bounds; use 64K to 1024P", (unsigned long long)l->disk.size);
@@ -235,6 +246,8 @@ static int verify_lus(struct verify *v)
 			return -EINVAL;
 	if (verify_unique(v, "luns", "name", c->nlus, lu_name, "LUN names must differ") < 0 ||
 	    verify_unique(v, "luns", "path", c->nlus, lu_path, "two LUNs on one medium would destroy each other's data") < 0 ||
+	    verify_unique(v, "luns", "protection.path", c->nlus, lu_pi_path,
+			  "each LUN has protection information of its own") < 0 ||
 	    verify_unique(v, "luns", "serial", c->nlus, lu_serial, "initiators would take both for one disk") < 0)
 		return -EINVAL;
 	return verify_unique(v, "luns", "naa", c->nlus, lu_naa, "initiators would take both for one disk");

@@ -40,8 +40,8 @@ struct client {
 	struct control *control;
 	struct cds_list_head link;
 	int fd;
-	char *in; /* CONTROL_LINE_MAX + 1 */
-	size_t in_len;
+	char *in;
+	size_t in_len, in_cap; /* grows to CONTROL_LINE_MAX + 1 */
 	char *out; /* malloc'd; NULL = nothing to send */
 	size_t out_len, out_sent;
 	struct control_reply *reply; /* under way */
@@ -54,6 +54,8 @@ struct control_reply {
 	struct control *control;
 	struct client *client; /* NULL: gone */
 };
+
+#define CLIENT_LINE (16u << 10) /* bytes of a request for which there is room at once; a power of two below the limit */
 
 static void serve(struct client *c);
 static int32_t on_client(int32_t fd, int32_t events, void *data);
@@ -123,12 +125,27 @@ static void client_flush(struct client *c)
 	}
 }
 
+static bool in_grow(struct client *c)
+{
+	size_t cap = c->in_cap ? 2 * (c->in_cap - 1) + 1 : CLIENT_LINE + 1;
+	char *in = realloc(c->in, cap);
+
+	if (!in)
+		return false;
+	c->in = in;
+	c->in_cap = cap;
+	return true;
+}
+
 static void client_read(struct client *c)
 {
-	size_t room = CONTROL_LINE_MAX + 1 - c->in_len;
+	size_t room;
 	ssize_t n;
 
-	if (!room)
+	if (c->in_len == c->in_cap && c->in_cap <= CONTROL_LINE_MAX && !in_grow(c))
+		c->broken = true;
+	room = c->in_cap - c->in_len;
+	if (!room || c->broken)
 		return; /* of requests that waited for an answer to leave */
 	n = recv(c->fd, c->in + c->in_len, room, MSG_DONTWAIT);
 	if (n > 0)
@@ -291,7 +308,7 @@ static void refuse_long_line(struct client *c)
 	c->in_len = 0;
 	c->ended = true;
 	answer(c, json_pack("{s:b, s:{s:s, s:s}}", "ok", 0, "error", "code", "usage", "message",
-			    "the request is longer than 65536 bytes; send one JSON object per line"));
+			    "the request is longer than 524288 bytes; send one JSON object per line"));
 	client_flush(c);
 }
 
@@ -330,7 +347,7 @@ static bool client_new(struct control *s, int fd)
 {
 	struct client *c = calloc(1, sizeof(*c));
 
-	if (!c || !(c->in = malloc(CONTROL_LINE_MAX + 1))) {
+	if (!c || !in_grow(c)) {
 		free(c);
 		return false;
 	}

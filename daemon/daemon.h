@@ -4,12 +4,17 @@
  *
  *   main.c       start, signals, end
  *   build.c      configuration → logical units, targets
+ *   reconfig*.c  another configuration while it runs: looked at, voted on, put in force
  *   effects.c    what the replicated log decided → what the data path sees
  *   ownership.c  this node's part in each LUN group: open, drain, flush, close
  *   media.c      capacity of media on every node
  *   removal.c    ejecting and loading media
+ *   modes.c      MODE SELECT, SET TIMESTAMP, LOG SELECT
+ *   wipes.c      SANITIZE and FORMAT UNIT, carried out by whoever owns
  *   thin.c       resources of thin logical units
- *   verbs.c      the control protocol's verbs
+ *   sessions.c   I_T nexuses of this node: who hears of their coming and going
+ *   etcd_*.c     what etcd is told, and what is learnt from it
+ *   verbs*.c     the control protocol's verbs
  *
  * All of it runs on the control thread.
  */
@@ -28,30 +33,58 @@
 #include "core/core.h"
 #include "core/lu.h"
 #include "daemon/config_limits.h"
+#include "directory/directory_service.h"
 #include "media/media_service.h"
+#include "media/mode_service.h"
 #include "pr-sync/pr_cmd.h"
 #include "pr-sync/pr_service.h"
 
 struct config;
 struct config_group;
+struct config_lu;
+struct config_service;
+struct config_target;
 struct control;
 struct daemon;
+struct etcd_sync;
 struct iscsi_server;
 struct ownership;
+struct reconfig;
+struct target;
+struct target_access;
 struct thin_watch;
+struct lu_wipe;
 
 struct daemon {
 	struct core core;
 	qb_loop_t *loop;
 	struct worker worker;
 	const struct config *config;
+	char *own_text; /* of sandem.yaml; NULL: --standalone */
+	size_t own_len;
 	uint32_t node; /* own id */
 	const char *node_name;
 	struct cluster *cluster;
 	struct alua_service *alua;
 	struct pr_service *pr;
 	struct media_service *media;
+	struct directory directory; /* of all nodes, as the log has it */
+	struct {
+		struct directory own; /* of this node, as it is */
+		bool telling;
+	} sessions;
+	struct mode_service modes;
 	struct thin_watch *thin;
+	struct config_service *generations;
+	struct etcd_sync *etcd;	   /* NULL: store.type is file */
+	struct reconfig *reconfig; /* NULL: before it is started, and in the simulator */
+	struct { /* what the configuration has no more; kept, empty, for late references (sessions, commands, barriers) */
+		struct lu **lu;
+		size_t nlus;
+		struct target **target;
+		size_t ntargets;
+	} gone;
+	struct lu_wipe *wipes; /* of logical units that had one */
 	struct pr_cmd pr_cmd;
 	struct iscsi_server *iscsi;
 	struct link *link; /* NULL: no group forwards */
@@ -72,6 +105,16 @@ struct daemon {
 /* ---- build.c ---- */
 int build_core(struct daemon *d, char *err, size_t errlen);
 void build_free(struct daemon *d);
+/* Single objects; NULL: no memory. A logical unit has no gate and no capacity yet. c NULL: nobody has access. */
+struct lu *build_lu(struct daemon *d, const struct config *config, const struct config_lu *c);
+void build_lu_free(struct lu *lu);
+struct target *build_target(struct daemon *d, const struct config *config, const struct config_target *c);
+void build_target_free(struct target *t);
+const struct target_access *build_access(struct daemon *d, const struct config *config, const struct config_target *c);
+void build_access_free(const struct target_access *access);
+/* The capacity to report before this node owns the medium (READ CAPACITY is served in standby). Opening a device that
+ * another node owns may fail (DRBD secondary): then it stays unknown, 0, until it is opened for good. May block. */
+uint64_t build_probe(const struct disk_params *p);
 const char *daemon_node_name(const struct daemon *d, uint32_t id); /* "?" when unknown */
 
 /* ---- effects.c ---- */
@@ -79,6 +122,8 @@ void effects_run(void *arg, struct effects_run *run);
 void effects_publish_all(void *arg);
 bool effects_harmless(void *arg, uint32_t node, bool node_down);
 void effects_state_changed(void *arg, enum cluster_state s, const char *why);
+void effects_committed(void *arg);
+void effects_version_changed(void *arg);
 /* Publishes a first gate (refusing) for every logical unit: before the reactors start. 0 or -ENOMEM. */
 int effects_init(struct daemon *d);
 /* Closes the gates of a group whose medium has failed here, at once. */
@@ -86,6 +131,11 @@ void effects_group_failed(struct ownership *o);
 /* For struct link_params: ports forward, or do so no more. */
 void effects_link_changed(void *arg);
 void effects_situation(const struct ownership *o, struct alua_situation *out);
+/* The first gate and reservations of a logical unit that no port shows yet. 0 or -ENOMEM. */
+int effects_new_lu(struct daemon *d, struct lu *lu);
+/* The ports that show a logical unit have changed: every gate anew; those that are gone (lu->gone) refuse, and are drained
+ * when done is called. */
+void effects_relist(struct daemon *d, void (*done)(void *arg, bool ok), void *arg);
 
 /* ---- ownership.c ---- */
 typedef void (*ownership_done_fn)(void *arg, bool ok, const char *message);
@@ -108,10 +158,12 @@ struct ownership {
 	bool proposing;		    /* a report to the log is under way */
 	bool failed;		    /* a medium of the group failed here; for good until it is promoted here again */
 	bool give_up_locally;	    /* demoted while the cluster could not be told: don't use the devices */
+	bool unflushed;		    /* closed without a flush that went well: no clean handover */
 	uint32_t barriers;	    /* drains under way */
 	struct lu_barrier *barrier; /* [nlus] */
 	struct disk **opened;	    /* [nlus] on the way in or out */
 	bool *absent;		    /* [nlus] not to be opened, or not there to be opened: removable media */
+	bool rebuilding;	    /* its logical units change: no step is taken (reconfig_swap.c) */
 	bool media_busy;	    /* a medium is being ejected or loaded: the group is not closed meanwhile */
 	struct work work;
 	int work_result;
@@ -125,6 +177,11 @@ struct ownership {
 };
 
 int ownership_init(struct ownership *o, struct daemon *d, const struct config_group *c);
+/* Its devices are all open or all closed, and stay so while o->rebuilding is set. (Not that no medium is being ejected or
+ * loaded: that waits for the log, which may wait for who asks here.) */
+bool ownership_at_rest(const struct ownership *o);
+/* Other logical units; while it rests. 0, or -ENOMEM: nothing has changed. */
+int ownership_set_lus(struct ownership *o, struct lu *const *lu, uint32_t n);
 void ownership_fini(struct ownership *o);
 
 /* Compares what the log says with what this node does, and takes the next step. */
@@ -163,9 +220,43 @@ void removal_cmd(void *arg, struct scsi_cmd *cmd);    /* HOOK_REMOVAL */
 void removal_nexus_lost(struct daemon *d, const struct nexus_id *id);
 void removal_lu_reset(struct daemon *d, struct lu *lu);
 
+/* ---- wipes.c ---- */
+void wipes_wire(struct daemon *d); /* SANITIZE and FORMAT UNIT are offered from then on */
+void wipes_free(struct daemon *d); /* no reactor runs any more */
+void wipes_look(struct daemon *d); /* the log, the ownership or this node's part in it has changed */
+/* What is to be lu->wipe, which may be what it is. False: no memory. */
+bool wipes_view(struct daemon *d, const struct lu *lu, struct wipe **now);
+/* That is published, and the commands that were admitted before have ended here. */
+void wipes_drained(struct daemon *d, const struct lu *lu, uint64_t id);
+
 /* ---- thin.c ---- */
 int thin_watch_start(struct daemon *d); /* 0 or -ENOMEM */
 void thin_watch_free(struct daemon *d); /* the worker has ended */
+int thin_watch_refresh(struct daemon *d); /* other logical units; 0 or -ENOMEM */
+
+/* ---- modes.c ---- */
+void modes_init(struct daemon *d);
+/* What the log says of a logical unit's mode parameters. */
+void modes_of(const struct daemon *d, const struct lu *lu, struct mode_state *now, struct mode_state *saved);
+void modes_lu_reset(struct daemon *d, struct lu *lu); /* the saved ones are current again */
+/* The clock, and resets of log pages. */
+void modes_publish_rest(const struct daemon *d, struct lu *lu);
+bool modes_need_flush(const struct mode_state *old, const struct mode_state *now);
+
+struct modes_flush {
+	struct work work;
+	struct lu *lu;
+	struct disk *disk; /* open: whoever closes it comes behind in the worker's queue */
+	int rc;
+	void (*done)(struct modes_flush *f);
+};
+/* What is in the cache of a medium that is open here; then done, whatever came of it. False: none is. f: the caller's. */
+bool modes_flush(struct daemon *d, struct lu *lu, struct modes_flush *f, void (*done)(struct modes_flush *f));
+
+/* ---- sessions.c ---- */
+void sessions_init(struct daemon *d);
+/* The directory is made to say of this node what is so; nothing while the cluster does not serve. */
+void sessions_tell(struct daemon *d);
 
 /* ---- verbs.c ---- */
 int verbs_start(struct daemon *d, const char *run_dir, char *err, size_t errlen);

@@ -13,8 +13,13 @@
 
 #include "core/log.h"
 #include "core/target.h"
+#include "core/wipe.h"
 #include "daemon/config.h"
+#include "daemon/config_service.h"
 #include "daemon/daemon.h"
+#include "daemon/etcd_sync.h"
+#include "daemon/reconfig.h"
+#include "daemon/tasks.h"
 
 #define CHANGE_UAS_MAX 8
 
@@ -23,9 +28,15 @@ struct job;
 struct change {
 	struct job *job;
 	struct lu *lu;
-	bool gate_published, resv_published; /* once per job: the state is the same */
+	bool gate_published, resv_published, mode_published; /* once per job: the state is the same */
 	const struct alua_gate *old_gate; /* freed when the barrier has reported */
 	const struct resv_view *old_resv;
+	const struct mode_state *old_mode, *old_saved;
+	bool needs_flush; /* when the commands judged by old_mode have ended, and before the acknowledgement */
+	struct modes_flush flush;
+	bool wipe_published;
+	struct wipe *old_wipe;
+	uint64_t wipe_id; /* drained when the job ends */
 	struct nexus_id *missed; /* of old_resv's registrants those that are none any more */
 	struct ua_scope abort;
 	struct lu_barrier_ua ua[CHANGE_UAS_MAX];
@@ -37,6 +48,8 @@ struct job {
 	struct daemon *d;
 	struct effects_run *run; /* NULL: published anew after a restore, or the state changed */
 	bool published_all;
+	void (*done)(void *arg, bool ok); /* NULL, or who waits for it */
+	void *arg;
 	bool ok;
 	uint32_t left;
 	uint32_t n;
@@ -68,9 +81,12 @@ void effects_situation(const struct ownership *o, struct alua_situation *out)
 
 static bool target_shows(const struct target *t, const struct lu *lu)
 {
-	for (uint16_t a = 0; a < t->nacls; a++)
-		for (uint16_t i = 0; i < t->acl[a].nluns; i++)
-			if (t->acl[a].lun[i].lu == lu)
+	uint16_t nacls;
+	const struct initiator_acl *acl = target_acls(t, &nacls);
+
+	for (uint16_t a = 0; a < nacls; a++)
+		for (uint16_t i = 0; i < acl[a].nluns; i++)
+			if (acl[a].lun[i].lu == lu)
 				return true;
 	return false;
 }
@@ -106,6 +122,10 @@ static struct alua_gate *gate_for(struct daemon *d, struct lu *lu)
 		gate->medium_sense = SENSE_MEDIUM_NOT_PRESENT;
 		gate->no_medium = true;
 	}
+	if (gate && lu->gone) {
+		gate->medium = GATE_REFUSE;
+		gate->medium_sense = SENSE_LU_NOT_SUPPORTED;
+	}
 	free(ports);
 	return gate;
 }
@@ -137,6 +157,22 @@ static bool publish_resv(struct change *c)
 	return true;
 }
 
+static bool publish_wipe(struct change *c)
+{
+	struct wipe *now;
+
+	if (c->wipe_published)
+		return true;
+	if (!wipes_view(c->job->d, c->lu, &now))
+		return false;
+	c->wipe_id = now ? now->id : 0;
+	if (now == c->lu->wipe)
+		return true;
+	c->wipe_published = true;
+	c->old_wipe = lu_publish(c->lu, wipe, now);
+	return true;
+}
+
 /* The capacity needs no old value to be freed; reactors read it whole. */
 static bool publish_media(struct change *c)
 {
@@ -144,19 +180,80 @@ static bool publish_media(struct change *c)
 
 	if (m && m->blocks)
 		__atomic_store_n(&c->lu->blocks, m->blocks, __ATOMIC_RELAXED);
-	return publish_gate(c);
+	return publish_wipe(c) && publish_gate(c);
+}
+
+static bool publish_mode(struct change *c)
+{
+	struct mode_state *now, *saved;
+
+	if (c->mode_published)
+		return true;
+	now = malloc(sizeof(*now));
+	saved = malloc(sizeof(*saved));
+	if (!now || !saved) {
+		free(now);
+		free(saved);
+		return false;
+	}
+	modes_of(c->job->d, c->lu, now, saved);
+	c->needs_flush = modes_need_flush(c->lu->mode, now);
+	c->barrier.drain |= c->needs_flush;
+	c->mode_published = true;
+	c->old_mode = lu_publish(c->lu, mode, now);
+	c->old_saved = lu_publish(c->lu, mode_saved, saved);
+	modes_publish_rest(c->job->d, c->lu);
+	return true;
+}
+
+static int first_gate(struct daemon *d, struct lu *lu)
+{
+	struct alua_gate *gate = gate_for(d, lu);
+
+	if (!gate)
+		return -ENOMEM;
+	(void)lu_publish(lu, gate, gate);
+	return 0;
 }
 
 int effects_init(struct daemon *d)
 {
-	for (uint32_t i = 0; i < d->core.nlus; i++) {
-		struct alua_gate *gate = gate_for(d, d->core.lu[i]);
-
-		if (!gate)
+	for (uint32_t i = 0; i < d->core.nlus; i++)
+		if (first_gate(d, d->core.lu[i]) < 0)
 			return -ENOMEM;
-		(void)lu_publish(d->core.lu[i], gate, gate);
-	}
 	return 0;
+}
+
+/* What MODE SELECT has said of a logical unit of this name (nothing, mostly). */
+static int first_mode(struct daemon *d, struct lu *lu)
+{
+	struct mode_state *now = malloc(sizeof(*now)), *saved = malloc(sizeof(*saved));
+
+	if (!now || !saved) {
+		free(now);
+		free(saved);
+		return -ENOMEM;
+	}
+	modes_of(d, lu, now, saved);
+	free((void *)lu_publish(lu, mode, now));
+	free((void *)lu_publish(lu, mode_saved, saved));
+	return 0;
+}
+
+int effects_new_lu(struct daemon *d, struct lu *lu)
+{
+	const struct media_lu *m = media_service_find(d->media, lu->name);
+	struct resv_view *view;
+
+	if (pr_service_view(d->pr, lu->name, &view) < 0)
+		return -ENOMEM;
+	(void)lu_publish(lu, resv, view);
+	if (first_mode(d, lu) < 0)
+		return -ENOMEM;
+	modes_publish_rest(d, lu);
+	if (m && m->blocks)
+		lu->blocks = m->blocks;
+	return first_gate(d, lu);
 }
 
 /* ---- jobs ------------------------------------------------------------------------------------------------ */
@@ -179,6 +276,9 @@ static void job_free(struct job *j)
 		if (j->ok) { /* else no barrier has run, and a reactor may be reading them */
 			alua_gate_free(j->change[i].old_gate);
 			free((void *)j->change[i].old_resv);
+			free((void *)j->change[i].old_mode);
+			free((void *)j->change[i].old_saved);
+			free(j->change[i].old_wipe);
 		}
 		free(j->change[i].missed);
 		free(j->change[i].part);
@@ -192,19 +292,39 @@ static void job_end(struct job *j)
 
 	if (!j->ok)
 		log_error("out of memory while carrying out a replicated change; this node stops serving");
+	for (uint32_t i = 0; i < j->n && j->ok; i++)
+		if (j->change[i].wipe_id && j->change[i].barrier.drain)
+			wipes_drained(d, j->change[i].lu, j->change[i].wipe_id);
 	if (j->run)
 		cluster_effects_done(d->cluster, j->run, j->ok);
 	else if (j->published_all)
 		cluster_published(d->cluster, j->ok);
+	else if (j->done)
+		j->done(j->arg, j->ok);
 	job_free(j);
+	if (d->cluster)
+		wipes_look(d);
+}
+
+static void change_end(struct change *c)
+{
+	struct job *j = c->job;
+
+	if (--j->left == 0)
+		job_end(j);
+}
+
+static void flushed(struct modes_flush *f)
+{
+	change_end(caa_container_of(f, struct change, flush));
 }
 
 static void barrier_done(struct lu_barrier *b)
 {
-	struct job *j = caa_container_of(b, struct change, barrier)->job;
+	struct change *c = caa_container_of(b, struct change, barrier);
 
-	if (--j->left == 0)
-		job_end(j);
+	if (!c->needs_flush || !modes_flush(c->job->d, c->lu, &c->flush, flushed))
+		change_end(c);
 }
 
 /* A logical unit that the job does not concern yet, with its barrier prepared. NULL: no memory. */
@@ -283,6 +403,8 @@ static void carry_out(struct job *j, const struct effect *e, struct lu *lu, bool
 	case EFFECT_ABORT:
 		c->abort = scope;
 		c->barrier.abort = &c->abort;
+		c->barrier.cause = (struct abort_cause){ .by = e->by.port[0] ? &e->by : NULL, .reset = e->reset,
+							   .clears_aca = e->clears_aca };
 		c->barrier.drain = true;
 		break;
 	case EFFECT_OWNER:
@@ -334,10 +456,21 @@ static void media_effect(struct job *j, const struct effect *e)
 	lu_effect(j, e, publish_media);
 }
 
+static void tasks_effect(struct job *j, const struct effect *e)
+{
+	lu_effect(j, e, publish_gate);
+}
+
+static void mode_effect(struct job *j, const struct effect *e)
+{
+	lu_effect(j, e, publish_mode);
+}
+
 static const struct {
 	uint16_t service;
 	void (*carry_out)(struct job *j, const struct effect *e);
-} services[] = { { ALUA_SERVICE_ID, alua_effect }, { PR_SERVICE_ID, pr_effect }, { MEDIA_SERVICE_ID, media_effect } };
+} services[] = { { ALUA_SERVICE_ID, alua_effect }, { PR_SERVICE_ID, pr_effect }, { MEDIA_SERVICE_ID, media_effect },
+	       { MODE_SERVICE_ID, mode_effect },   { TASKS_SERVICE_ID, tasks_effect } };
 
 static void service_effect(struct job *j, uint16_t service, const struct effect *e)
 {
@@ -356,7 +489,13 @@ void effects_run(void *arg, struct effects_run *run)
 {
 	struct daemon *d = arg;
 	bool is_alua = run->service->ops->id == ALUA_SERVICE_ID;
-	struct job *j = job_new(d, is_alua ? d->core.nlus : run->n); /* others name logical units, not groups */
+	struct job *j;
+
+	if (run->service->ops->id == CONFIG_SERVICE_ID) {
+		reconfig_run(d->reconfig, run);
+		return;
+	}
+	j = job_new(d, is_alua ? d->core.nlus : run->n); /* others name logical units, not groups */
 
 	if (!j) {
 		cluster_effects_done(d->cluster, run, false);
@@ -406,6 +545,15 @@ static bool tell_missed(struct change *c, const struct resv_view *old, const str
 	return true;
 }
 
+static bool tell_missed_mode(struct change *c)
+{
+	const struct ua_scope all = { .kind = UA_SCOPE_ALL };
+
+	if (memcmp(c->old_mode, c->lu->mode, sizeof(*c->old_mode)) != 0)
+		change_ua(c, UA_MODE_PARAMETERS_CHANGED, &all);
+	return true;
+}
+
 static struct job *republish(struct daemon *d, bool resv)
 {
 	struct job *j = job_new(d, d->core.nlus);
@@ -420,9 +568,25 @@ static struct job *republish(struct daemon *d, bool resv)
 		c->barrier.drain = resv;
 		j->ok &= publish_media(c);
 		if (resv)
-			j->ok &= publish_resv(c) && tell_missed(c, c->old_resv, lu_read(c->lu, resv));
+			j->ok &= publish_mode(c) && publish_resv(c) && tell_missed(c, c->old_resv, lu_read(c->lu, resv)) &&
+				 tell_missed_mode(c);
 	}
 	return j;
+}
+
+void effects_relist(struct daemon *d, void (*done)(void *arg, bool ok), void *arg)
+{
+	struct job *j = republish(d, false);
+
+	if (!j) {
+		done(arg, false);
+		return;
+	}
+	j->done = done;
+	j->arg = arg;
+	for (uint32_t i = 0; i < j->n; i++)
+		j->change[i].barrier.drain |= j->change[i].lu->gone;
+	job_start(j);
 }
 
 void effects_group_failed(struct ownership *o)
@@ -437,10 +601,11 @@ void effects_group_failed(struct ownership *o)
 	job_start_or_end(j, "closing the gates");
 }
 
-void effects_publish_all(void *arg)
+/* The configuration comes first: what the other services speak of are its objects. */
+static void publish_everything(void *arg, bool ok)
 {
 	struct daemon *d = arg;
-	struct job *j = republish(d, true);
+	struct job *j = ok ? republish(d, true) : NULL;
 
 	if (!j) {
 		cluster_published(d->cluster, false);
@@ -450,6 +615,16 @@ void effects_publish_all(void *arg)
 	job_start(j);
 	fencing_news(d);
 	reconcile_all(d);
+}
+
+void effects_publish_all(void *arg)
+{
+	struct daemon *d = arg;
+
+	if (d->reconfig)
+		reconfig_when_current(d->reconfig, publish_everything, d);
+	else
+		publish_everything(d, true);
 }
 
 /* An owner may still write. A node that is down for us may be up for itself and, in a cluster of two, quorate: if it wins
@@ -485,6 +660,22 @@ static void promote_all(struct daemon *d)
 		ownership_promote(&d->ownership[i], promoted, &d->ownership[i]);
 }
 
+/* What the services have to be told that older nodes don't have. */
+static void tell_newer(struct daemon *d)
+{
+	sessions_tell(d);
+	if (d->reconfig && cluster_state(d->cluster) == CLUSTER_SERVING)
+		reconfig_seed(d->reconfig);
+}
+
+void effects_version_changed(void *arg)
+{
+	struct daemon *d = arg;
+
+	if (d->cluster)
+		tell_newer(d);
+}
+
 void effects_state_changed(void *arg, enum cluster_state s, const char *why)
 {
 	struct daemon *d = arg;
@@ -493,12 +684,20 @@ void effects_state_changed(void *arg, enum cluster_state s, const char *why)
 		return;
 	job_start_or_end(republish(d, false), "closing the gates");
 	reconcile_all(d);
+	tell_newer(d);
+	if (s == CLUSTER_SERVING)
+		etcd_sync_push(d);
 	if (s == CLUSTER_SERVING && d->standalone && !d->iscsi && !d->promoting)
 		promote_all(d);
 	if (s == CLUSTER_FAILED) {
 		d->exit_code = 1;
 		daemon_shutdown(d, why);
 	}
+}
+
+void effects_committed(void *arg)
+{
+	etcd_sync_push(arg);
 }
 
 /* ---- the link between the nodes -------------------------------------------------------------------------------------- */

@@ -15,10 +15,13 @@
 #include "core/log.h"
 #include "core/target.h"
 #include "daemon/config.h"
+#include "daemon/config_service.h"
 #include "daemon/control.h"
 #include "daemon/daemon.h"
+#include "daemon/etcd_sync.h"
 #include "daemon/options.h"
-#include "daemon/wipe_record.h"
+#include "daemon/reconfig.h"
+#include "daemon/tasks.h"
 #include "drivers/iscsi/iscsi.h"
 
 #define SHUTDOWN_LIMIT_S 60 /* draining and flushing included; after that the end is not orderly */
@@ -98,35 +101,6 @@ static int32_t on_mail(int32_t fd, int32_t revents, void *arg)
 	return 0;
 }
 
-/* ---- a nexus is gone: its SPC-2 reservation goes with it -------------------------------------------------------- */
-
-struct nexus_news {
-	struct msg msg;
-	struct daemon *d;
-	struct nexus_id id;
-};
-
-static void nexus_gone(struct msg *m)
-{
-	struct nexus_news *news = caa_container_of(m, struct nexus_news, msg);
-
-	pr_cmd_nexus_lost(&news->d->pr_cmd, &news->id);
-	removal_nexus_lost(news->d, &news->id);
-	free(news);
-}
-
-static void on_nexus_lost(void *arg, const struct nexus_id *id)
-{
-	struct nexus_news *news = malloc(sizeof(*news));
-
-	if (!news) {
-		log_error("out of memory: a RESERVE of %s may stay in force; reset the logical unit to end it", id->port);
-		return;
-	}
-	*news = (struct nexus_news){ .msg = { .fn = nexus_gone }, .d = arg, .id = *id };
-	core_post_control(&((struct daemon *)arg)->core, &news->msg);
-}
-
 /* ---- a medium has failed -------------------------------------------------------------------------------------- */
 
 struct medium_news {
@@ -193,19 +167,24 @@ static bool is_serving(void *arg)
 static int start_cluster(struct daemon *d, const struct options *o, char *err, size_t errlen)
 {
 	const struct service services[] = { { &alua_service_ops, d->alua }, pr_service_row(d->pr),
-					    { &media_service_ops, d->media } };
+					    { &media_service_ops, d->media }, { &mode_service_ops, &d->modes },
+					    { &tasks_service_ops, NULL }, { &directory_service_ops, &d->directory },
+					    { &config_service_ops, d->generations } };
 	const struct cluster_callbacks cb = { .arg = d, .run_effects = effects_run,
 					      .publish_all = effects_publish_all,
-					      .state_changed = effects_state_changed, .harmless = effects_harmless };
+					      .state_changed = effects_state_changed, .harmless = effects_harmless,
+					      .committed = effects_committed, .version_changed = effects_version_changed };
 	struct cluster_node nodes[NODES_MAX];
 	struct cluster_params p = { .name = d->config->cluster, .node = d->node, .nodes = nodes,
 				    .nnodes = d->config->nnodes, .local = d->config->log == CONFIG_LOG_LOCAL,
-				    .state_dir = o->state_dir, .services = services, .nservices = 3,
+				    .state_dir = o->state_dir, .services = services, .nservices = sizeof(services) / sizeof(services[0]),
 				    .loop = d->loop, .control = &d->core.control };
 
 	for (size_t i = 0; i < d->config->nnodes; i++)
 		nodes[i] = (struct cluster_node){ d->config->node[i].id, d->config->node[i].name };
 	config_digest(d->config, p.config_digest);
+	config_fixed_digest(d->config, p.fixed_digest);
+	etcd_sync_newest(d, &p.newest_generation, &p.newest_history);
 	d->cluster = cluster_start(&p, &cb, err, errlen);
 	return d->cluster ? 0 : -EIO;
 }
@@ -216,6 +195,7 @@ static void on_lu_reset(void *arg, struct lu *lu)
 
 	pr_cmd_lu_reset(&d->pr_cmd, lu);
 	removal_lu_reset(d, lu);
+	modes_lu_reset(d, lu);
 }
 
 /* ---- core's jobs that may block ---- */
@@ -261,10 +241,13 @@ static void wire(struct daemon *d)
 	d->core.hook[HOOK_REMOVAL].arg = d;
 	d->core.lu_reset.fn = on_lu_reset;
 	d->core.lu_reset.arg = d;
+	d->core.everywhere.fn = tasks_everywhere;
+	d->core.everywhere.arg = d;
+	wipes_wire(d);
 	d->core.blocking.fn = run_blocking;
 	d->core.blocking.arg = d;
-	d->core.nexus_lost.fn = on_nexus_lost;
-	d->core.nexus_lost.arg = d;
+	sessions_init(d);
+	modes_init(d);
 	d->core.medium_failed.fn = on_medium_failed;
 	d->core.medium_failed.arg = d;
 }
@@ -278,8 +261,9 @@ static int make_services(struct daemon *d, char *err, size_t errlen)
 	d->alua = groups ? alua_service_new(groups, d->config->ngroups) : NULL;
 	d->pr = pr_service_new();
 	d->media = media_service_new();
+	d->generations = config_service_new();
 	free(groups);
-	if (!d->alua || !d->pr || !d->media || effects_init(d) < 0)
+	if (!d->alua || !d->pr || !d->media || !d->generations)
 		return fail(err, errlen, "replicated services", -ENOMEM);
 	return 0;
 }
@@ -288,7 +272,7 @@ static int start_link(struct daemon *d, char *err, size_t errlen)
 {
 	struct link_node nodes[NODES_MAX];
 	struct link_params p = { .cluster = d->config->cluster, .node = d->node, .nodes = nodes,
-				 .nnodes = d->config->nnodes, .key_file = d->config->key_file, .core = &d->core,
+				 .nnodes = d->config->nnodes, .key_file = d->config->key_file, .tls = d->config->link_tls, .core = &d->core,
 				 .changed = effects_link_changed, .arg = d };
 
 	if (!config_forwards(d->config))
@@ -320,21 +304,24 @@ static int start(struct daemon *d, const struct options *o, char *err, size_t er
 		return fail(err, errlen, "control loop", rc);
 	/* The pid lock first: everything after it belongs to one daemon only. */
 	if ((rc = verbs_start(d, o->run_dir, err, errlen)) < 0 || (rc = start_reactors(d, err, errlen)) < 0 ||
-	    (rc = build_core(d, err, errlen)) < 0 || (rc = make_services(d, err, errlen)) < 0)
+	    (rc = make_services(d, err, errlen)) < 0 || (rc = etcd_sync_start(d, err, errlen)) < 0)
 		return rc;
 	rc = worker_init(&d->worker, &d->core.control);
 	if (rc < 0)
 		return fail(err, errlen, "worker thread", rc);
-	rc = start_cluster(d, o, err, errlen);
-	if (rc < 0)
+	/* What the store remembers says of which objects there are. */
+	if ((rc = start_cluster(d, o, err, errlen)) < 0 || (rc = reconfig_start(d, o->config, err, errlen)) < 0 ||
+	    (rc = build_core(d, err, errlen)) < 0)
 		return rc;
+	if (effects_init(d) < 0)
+		return fail(err, errlen, "logical units", -ENOMEM);
 	wire(d);
 	rc = start_link(d, err, errlen);
 	if (rc < 0)
 		return rc;
-	rc = d->standalone ? wipe_record_init(d, o->state_dir, err, errlen) : 0;
+	rc = etcd_sync_run(d);
 	if (rc < 0)
-		return rc;
+		return fail(err, errlen, "etcd thread", rc);
 	qb_loop_poll_add(d->loop, QB_LOOP_HIGH, d->core.control.efd, POLLIN, d, on_mail);
 	for (unsigned i = 0; i < d->core.nreactors; i++) {
 		rc = reactor_start(&d->core.reactor[i]);
@@ -357,14 +344,21 @@ static void finish(struct daemon *d)
 	for (unsigned i = 0; i < d->core.nreactors; i++)
 		reactor_stop(&d->core.reactor[i]);
 	mailbox_run(&d->core.control);
-	cluster_stop(d->cluster);
-	worker_fini(&d->worker);
+	etcd_sync_stop(d);
+	worker_fini(&d->worker); /* its answers still find the cluster */
 	mailbox_run(&d->core.control);
+	cluster_stop(d->cluster);
+	reconfig_free(d);
 	pr_cmd_fini(&d->pr_cmd);
+	wipes_free(d);
 	build_free(d);
 	alua_service_free(d->alua);
 	pr_service_free(d->pr);
 	media_service_free(d->media);
+	mode_service_clear(&d->modes);
+	directory_clear(&d->directory);
+	directory_clear(&d->sessions.own);
+	config_service_free(d->generations);
 	thin_watch_free(d);
 	for (unsigned i = 0; i < d->core.nreactors; i++)
 		reactor_fini(&d->core.reactor[i]);
@@ -376,11 +370,19 @@ static void finish(struct daemon *d)
 
 /* ---- main ------------------------------------------------------------------------------------------------------------ */
 
+/* The text is kept: the cluster's first generation is made of it. */
+static int load_file(struct daemon *d, const char *file, struct config **c, struct config_error *err)
+{
+	int rc = config_read(file, &d->own_text, &d->own_len, err);
+
+	return rc < 0 ? rc : config_parse(file, d->own_text, d->own_len, c, err);
+}
+
 static int load(struct daemon *d, const struct options *o)
 {
 	struct config_error err = { 0 };
 	struct config *c;
-	int rc = o->standalone ? config_standalone(o, &c, &err) : config_load(o->config, &c, &err);
+	int rc = o->standalone ? config_standalone(o, &c, &err) : load_file(d, o->config, &c, &err);
 	int self;
 
 	if (rc < 0) {
@@ -413,7 +415,7 @@ static int run(struct daemon *d, const struct options *o)
 	signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is EFBIG to one command, not the end of all */
 	if (start(d, o, err, sizeof(err)) < 0) {
 		fprintf(stderr, "sandemd: %s\n", err);
-		return 1;
+		_exit(1); /* not through main(): threads that were started still use what it would take away */
 	}
 	qb_loop_signal_add(d->loop, QB_LOOP_HIGH, SIGTERM, d, on_signal, NULL);
 	qb_loop_signal_add(d->loop, QB_LOOP_HIGH, SIGINT, d, on_signal, NULL);
@@ -449,6 +451,7 @@ int main(int argc, char **argv)
 	else if (!rc)
 		rc = run(&d, &o);
 	config_free((struct config *)d.config);
+	free(d.own_text);
 	options_fini(&o);
 	return rc;
 }

@@ -90,7 +90,8 @@ __attribute__((format(printf, 2, 3))) static void resize_end(struct resize *r, c
 	va_list ap;
 
 	va_start(ap, fmt);
-	vsnprintf(message, sizeof(message), fmt ? fmt : "", ap);
+	if (fmt)
+		vsnprintf(message, sizeof(message), fmt, ap);
 	va_end(ap);
 	r->done(r->arg, r->lu, fmt ? message : NULL);
 	free(r);

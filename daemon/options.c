@@ -32,7 +32,8 @@ static const char usage[] =
 	"A first try, without file and cluster:\n"
 	"      --standalone       one node, target " STANDALONE_TARGET "\n"
 	"      --lun PATH[,size=10G][,null][,direct][,ro][,removable][,cdrom][,thin]\n"
-	"            [,block=4096][,thin_threshold=PERCENT][,fault=RULE]\n"
+	"            [,block=4096][,thin_threshold=PERCENT][,fault=RULE][,key=FILE]\n"
+	"            [,protection=TYPE[,target_tags]]\n"
 	"                         the next LUN: 0, 1, ...; a missing file is created, sparse\n"
 	"      --portal ADDR:PORT listen there (" STANDALONE_PORTAL ")\n"
 	"      --initiator PATTERN  who may log in, e.g. 'iqn.1993-08.org.debian:*' (everybody)\n"
@@ -127,7 +128,8 @@ static int lun_word(struct parse *p, struct option_lun *l, const char *word)
 		bool *flag;
 	} flags[] = { { "null", &l->null }, { "direct", &l->direct }, { "ro", &l->ro }, { "thin", &l->thin },
 		    { "removable", &l->removable },
-		    { "cdrom", &l->cdrom } };
+		    { "cdrom", &l->cdrom },
+		    { "target_tags", &l->target_tags } };
 
 	if (!strncmp(word, "size=", 5)) {
 		if (options_size(word + 5, &l->size) < 0 || l->size < LU_SIZE_MIN || l->size > LU_SIZE_MAX)
@@ -154,6 +156,15 @@ static int lun_word(struct parse *p, struct option_lun *l, const char *word)
 		l->thin_threshold = percent;
 		return 0;
 	}
+	if (!strncmp(word, "protection=", 11)) {
+		uint64_t type;
+
+		if (value_uint(word + 11, 3, &type) < 0)
+			return bad(p, "--lun %s: \"%s\" is not a type of protection; use protection=1, 2 or 3, or 0 for none",
+				   l->path, word + 11);
+		l->protection = type;
+		return 0;
+	}
 	if (!strncmp(word, "fault=", 6)) {
 		struct fault_rule rule;
 		char why[256];
@@ -162,6 +173,10 @@ static int lun_word(struct parse *p, struct option_lun *l, const char *word)
 		return fault_parse(l->fault, &rule, why, sizeof(why)) < 0 ?
 			       bad(p, "--lun %s: fault: %s", l->path, why) : 0;
 	}
+	if (!strncmp(word, "key=", 4)) {
+		l->key = word + 4;
+		return 0;
+	}
 	for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {
 		if (!strcmp(word, flags[i].name)) {
 			*flags[i].flag = true;
@@ -169,7 +184,7 @@ static int lun_word(struct parse *p, struct option_lun *l, const char *word)
 		}
 	}
 	return bad(p, "--lun %s: \"%s\" is not known; use size=N, null, direct, ro, removable, cdrom, thin,"
-		      " block=N, thin_threshold=N, fault=RULE", l->path, word);
+		      " block=N, thin_threshold=N, protection=N, target_tags, fault=RULE, key=FILE", l->path, word);
 }
 
 static int take_lun(struct parse *p, const char *spec)

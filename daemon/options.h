@@ -10,14 +10,18 @@
 #include "core/log.h"
 #include "drivers/iscsi/defaults.h"
 
-/* --lun PATH[,size=10G][,null][,direct][,ro][,removable][,cdrom][,thin][,block=4096][,thin_threshold=10][,fault=RULE] */
+/* --lun PATH[,size=10G][,null][,direct][,ro][,removable][,cdrom][,thin][,block=4096][,thin_threshold=10]
+ *       [,protection=1[,target_tags]][,fault=RULE][,key=FILE] */
 struct option_lun {
 	char *path;
 	uint64_t size; /* bytes; 0 = as found */
 	bool null, direct, ro, thin, removable, cdrom;
 	uint32_t block_size; /* bytes; 0 = the default */
 	uint8_t thin_threshold; /* percent; implies thin */
+	unsigned protection; /* type, 0 = none */
+	bool target_tags; /* application_tag: target */
 	const char *fault; /* drivers/disk/fault.h; within path's allocation */
+	const char *key; /* drivers/disk/crypt.h; likewise */
 };
 
 struct options {
@@ -58,6 +62,6 @@ int options_size(const char *text, uint64_t *bytes);
 /* error, warning, notice, info, debug; 0 or -EINVAL. */
 int options_log_level(const char *text, enum log_level *level);
 
-#define SANDEM_VERSION "0.1.0"
+#define SANDEM_VERSION "0.2.0"
 
 #endif

@@ -14,6 +14,8 @@
 #include "core/log.h"
 #include "daemon/config.h"
 #include "daemon/daemon.h"
+#include "daemon/reconfig.h"
+#include "daemon/sync_all.h"
 #include "drivers/disk/disk_handlers.h"
 
 #define REPORT_RETRY_MS 100
@@ -230,6 +232,7 @@ static void start_open(struct ownership *o, uint64_t epoch)
 {
 	o->phase = OWNERSHIP_OPENING;
 	o->epoch = epoch;
+	o->unflushed = false;
 	o->error[0] = '\0';
 	for (uint32_t i = 0; i < o->nlus; i++) {
 		media_before_open(o->d, o->lu[i]);
@@ -245,17 +248,12 @@ static void start_open(struct ownership *o, uint64_t epoch)
 static void close_run(struct work *w)
 {
 	struct ownership *o = caa_container_of(w, struct ownership, work);
+	uint32_t failed;
 
-	o->work_result = 0;
-	for (uint32_t i = 0; i < o->nlus; i++) {
-		int rc = o->opened[i] ? o->opened[i]->ops->sync(o->opened[i]) : 0;
-
-		if (rc && !o->work_result) {
-			o->work_result = rc;
-			snprintf(o->work_error, sizeof(o->work_error), "LUN %s: flush of %s: %s", o->lu[i]->name,
-				 o->lu[i]->disk_params.path, strerror(-rc));
-		}
-	}
+	o->work_result = sync_all(o->opened, o->nlus, &failed);
+	if (o->work_result)
+		snprintf(o->work_error, sizeof(o->work_error), "LUN %s: flush of %s: %s", o->lu[failed]->name,
+			 o->lu[failed]->disk_params.path, strerror(-o->work_result));
 	close_all(o);
 }
 
@@ -264,6 +262,7 @@ static void close_done(struct work *w)
 	struct ownership *o = caa_container_of(w, struct ownership, work);
 
 	o->phase = OWNERSHIP_CLOSED;
+	o->unflushed = o->work_result != 0;
 	if (o->work_result) { /* acknowledged data may be missing on the medium: no clean handover, let it be fenced */
 		snprintf(o->error, sizeof(o->error), "%s; fence this node", o->work_error);
 		log_error("group %s: %s", o->group, o->error);
@@ -303,12 +302,14 @@ static void start_close(struct ownership *o)
 
 static void reconcile_open(struct ownership *o, struct group *g)
 {
-	if (o->epoch != g->epoch)
+	if (o->epoch != g->epoch) {
 		start_close(o); /* opened for an ownership that is over */
-	else if (o->active_everywhere)
+	} else if (o->active_everywhere) {
 		tell(o, WANT_ACTIVE, true, "active");
-	else
+		wipes_look(o->d);
+	} else {
 		report(o, GROUP_ACTIVATE, g->epoch);
+	}
 }
 
 static void reconcile_closed(struct ownership *o, struct group *g)
@@ -316,13 +317,15 @@ static void reconcile_closed(struct ownership *o, struct group *g)
 	if (o->proposing) /* comes back here with the answer */
 		return;
 	if (owned_here(o, g) && g->phase == GROUP_CLOSING) {
-		if (o->error[0])
+		if (o->failed || o->unflushed)
 			tell(o, WANT_RELEASED, false, o->error);
 		else
 			report(o, GROUP_CLOSED, g->epoch);
 		return;
 	}
-	if (owned_here(o, g) && g->phase == GROUP_ACTIVE && o->give_up_locally && serving(o)) {
+	/* OPENING: of a promotion whose outcome was not known when it was given up */
+	if (owned_here(o, g) && (g->phase == GROUP_OPENING || g->phase == GROUP_ACTIVE) && o->give_up_locally &&
+	    serving(o)) {
 		report(o, GROUP_DEMOTE, 0);
 		return;
 	}
@@ -337,12 +340,17 @@ void ownership_reconcile(struct ownership *o)
 	struct group *g = group_of(o);
 	bool wanted = wants_devices(o, g);
 
+	if (o->d->reconfig && !o->rebuilding)
+		reconfig_rest(o->d->reconfig);
+	if (o->rebuilding)
+		return;
 	switch (o->phase) {
 	case OWNERSHIP_CLOSED:
 		if (!wanted)
 			reconcile_closed(o, g);
 		else if (o->error[0] && o->epoch == g->epoch)
-			report(o, GROUP_OPEN_FAILED, g->epoch);
+			/* ACTIVE: under this node's last process */
+			report(o, g->phase == GROUP_ACTIVE ? GROUP_DEMOTE : GROUP_OPEN_FAILED, g->epoch);
 		else if (serving(o)) /* a joiner's snapshot may speak of an ownership that its last process took with it */
 			start_open(o, g->epoch);
 		break;
@@ -442,22 +450,82 @@ struct ownership *ownership_find(struct daemon *d, const char *group)
 
 /* ---- life ---------------------------------------------------------------------------------------------------------- */
 
+bool ownership_at_rest(const struct ownership *o)
+{
+	return o->phase == OWNERSHIP_CLOSED || o->phase == OWNERSHIP_OPEN;
+}
+
+static void free_parts(struct lu_barrier *b, uint32_t n)
+{
+	for (uint32_t i = 0; b && i < n; i++)
+		free(b[i].part);
+	free(b);
+}
+
+static struct lu_barrier *make_barriers(const struct ownership *o, struct lu *const *lu, uint32_t n)
+{
+	struct lu_barrier *b = calloc(n + 1, sizeof(*b));
+
+	for (uint32_t i = 0; b && i < n; i++) {
+		b[i] = (struct lu_barrier){ .lu = lu[i], .drain = true, .done = drained };
+		b[i].part = calloc(o->d->core.nreactors, sizeof(*b[i].part));
+		if (!b[i].part) {
+			free_parts(b, i);
+			return NULL;
+		}
+	}
+	return b;
+}
+
+static void free_lus(struct ownership *o)
+{
+	free_parts(o->barrier, o->nlus);
+	free(o->lu);
+	free(o->opened);
+	free(o->absent);
+}
+
+int ownership_set_lus(struct ownership *o, struct lu *const *lu, uint32_t n)
+{
+	struct lu **list = calloc(n + 1, sizeof(*list));
+	struct disk **opened = calloc(n + 1, sizeof(*opened));
+	bool *absent = calloc(n + 1, sizeof(*absent));
+	struct lu_barrier *barrier = make_barriers(o, lu, n);
+
+	if (!list || !opened || !absent || !barrier) {
+		free_parts(barrier, n);
+		free(list);
+		free(opened);
+		free(absent);
+		return -ENOMEM;
+	}
+	free_lus(o);
+	for (uint32_t i = 0; i < n; i++) {
+		list[i] = lu[i];
+		lu[i]->control_data = o;
+	}
+	o->nlus = n;
+	o->lu = list;
+	o->opened = opened;
+	o->absent = absent;
+	o->barrier = barrier;
+	return 0;
+}
+
 static int collect_lus(struct ownership *o)
 {
 	struct core *core = &o->d->core;
+	struct lu **lu = calloc(core->nlus + 1, sizeof(*lu));
+	uint32_t n = 0;
+	int rc = lu ? 0 : -ENOMEM;
 
-	o->lu = calloc(core->nlus + 1, sizeof(*o->lu));
-	o->opened = calloc(core->nlus + 1, sizeof(*o->opened));
-	o->barrier = calloc(core->nlus + 1, sizeof(*o->barrier));
-	o->absent = calloc(core->nlus + 1, sizeof(*o->absent));
-	if (!o->lu || !o->opened || !o->barrier || !o->absent)
-		return -ENOMEM;
-	for (uint32_t i = 0; i < core->nlus; i++)
-		if (strcmp(core->lu[i]->group, o->group) == 0) {
-			core->lu[i]->control_data = o;
-			o->lu[o->nlus++] = core->lu[i];
-		}
-	return 0;
+	for (uint32_t i = 0; lu && i < core->nlus; i++)
+		if (strcmp(core->lu[i]->group, o->group) == 0)
+			lu[n++] = core->lu[i];
+	if (!rc)
+		rc = ownership_set_lus(o, lu, n);
+	free(lu);
+	return rc;
 }
 
 int ownership_init(struct ownership *o, struct daemon *d, const struct config_group *c)
@@ -466,15 +534,7 @@ int ownership_init(struct ownership *o, struct daemon *d, const struct config_gr
 				 .forward = c->non_owner == NON_OWNER_FORWARD,
 				 .preferred = c->preferred < 0 ? 0 : d->config->node[c->preferred].id };
 	CDS_INIT_LIST_HEAD(&o->waiters);
-	if (collect_lus(o) < 0)
-		return -ENOMEM;
-	for (uint32_t i = 0; i < o->nlus; i++) {
-		o->barrier[i] = (struct lu_barrier){ .lu = o->lu[i], .drain = true, .done = drained };
-		o->barrier[i].part = calloc(d->core.nreactors, sizeof(*o->barrier[i].part));
-		if (!o->barrier[i].part)
-			return -ENOMEM;
-	}
-	return 0;
+	return collect_lus(o);
 }
 
 void ownership_fini(struct ownership *o)
@@ -485,10 +545,5 @@ void ownership_fini(struct ownership *o)
 		qb_loop_timer_del(o->d->loop, o->handover_timer);
 	if (o->retry_armed)
 		qb_loop_timer_del(o->d->loop, o->retry_timer);
-	for (uint32_t i = 0; i < o->nlus; i++)
-		free(o->barrier[i].part);
-	free(o->barrier);
-	free(o->lu);
-	free(o->opened);
-	free(o->absent);
+	free_lus(o);
 }

@@ -210,6 +210,11 @@ static void opened(struct work *w)
 		end(r, SENSE_MEDIUM_NOT_PRESENT, r->error);
 		return;
 	}
+	if (r->lu->gone) { /* meanwhile: nobody would close it */
+		r->disk->ops->close(r->disk);
+		end(r, SENSE_LU_NOT_SUPPORTED, "it has been removed from the configuration meanwhile");
+		return;
+	}
 	media_opened(r->d, r->lu, r->disk->size);
 	(void)lu_publish(r->lu, disk, r->disk);
 	propose(r, MEDIA_LOAD, false, loaded);

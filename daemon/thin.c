@@ -27,9 +27,10 @@ struct thin_watch {
 	struct daemon *d;
 	qb_loop_timer_handle timer;
 	struct work work;
-	bool running;
+	bool running, armed;
+	bool stale; /* other logical units since the round began */
 	uint32_t n;
-	struct thin_row row[];
+	struct thin_row *row;
 };
 
 static void ask(struct work *w)
@@ -67,7 +68,7 @@ static void asked(struct work *w)
 	bool serving = cluster_state(t->d->cluster) == CLUSTER_SERVING;
 
 	t->running = false;
-	for (uint32_t i = 0; i < t->n; i++) {
+	for (uint32_t i = 0; i < t->n && !t->stale; i++) {
 		struct thin_row *r = &t->row[i];
 		bool known = r->disk && r->disk == r->lu->disk && r->rc == 0;
 
@@ -75,6 +76,8 @@ static void asked(struct work *w)
 		if (known && serving && r->lu->thin_threshold)
 			judge(t, r);
 	}
+	if (t->stale && thin_watch_refresh(t->d) < 0)
+		log_error("out of memory: thin logical units are not watched for a round");
 }
 
 static void arm(struct thin_watch *t);
@@ -84,6 +87,8 @@ static void next_round(void *arg)
 	struct thin_watch *t = arg;
 
 	arm(t);
+	if (t->stale && !t->running && thin_watch_refresh(t->d) < 0)
+		return;
 	if (t->running) /* a file system that does not answer: one question at a time */
 		return;
 	for (uint32_t i = 0; i < t->n; i++) {
@@ -99,27 +104,48 @@ static void next_round(void *arg)
 
 static void arm(struct thin_watch *t)
 {
-	qb_loop_timer_add(t->d->loop, QB_LOOP_LOW, ROUND_NS, t, next_round, &t->timer);
+	t->armed = qb_loop_timer_add(t->d->loop, QB_LOOP_LOW, ROUND_NS, t, next_round, &t->timer) == 0;
 }
 
-int thin_watch_start(struct daemon *d)
+/* While a round runs the worker thread reads the rows: they change at its end. */
+int thin_watch_refresh(struct daemon *d)
 {
-	struct thin_watch *t = calloc(1, sizeof(*t) + d->core.nlus * sizeof(t->row[0]));
+	struct thin_watch *t = d->thin;
+	struct thin_row *row;
 
 	if (!t)
+		return 0;
+	t->stale = true;
+	if (t->running)
+		return 0;
+	row = calloc(d->core.nlus + 1, sizeof(*row));
+	if (!row)
 		return -ENOMEM;
-	t->d = d;
+	free(t->row);
+	t->row = row;
+	t->n = 0;
 	for (uint32_t i = 0; i < d->core.nlus; i++)
 		if (d->core.lu[i]->thin)
 			t->row[t->n++].lu = d->core.lu[i];
-	d->thin = t;
-	if (t->n)
+	t->stale = false;
+	if (t->n && !t->armed)
 		arm(t);
 	return 0;
 }
 
+int thin_watch_start(struct daemon *d)
+{
+	d->thin = calloc(1, sizeof(*d->thin));
+	if (!d->thin)
+		return -ENOMEM;
+	d->thin->d = d;
+	return thin_watch_refresh(d);
+}
+
 void thin_watch_free(struct daemon *d)
 {
+	if (d->thin)
+		free(d->thin->row);
 	free(d->thin);
 	d->thin = NULL;
 }

@@ -10,7 +10,9 @@
 #include "daemon/config.h"
 #include "daemon/control.h"
 #include "daemon/daemon.h"
+#include "daemon/etcd_sync.h"
 #include "daemon/options.h"
+#include "daemon/verbs_config.h"
 #include "drivers/iscsi/iscsi.h"
 
 /* ---- groups ------------------------------------------------------------------------------------------ */
@@ -111,9 +113,10 @@ static json_t *members_json(struct daemon *d, bool detailed)
 	json_t *out = json_array();
 
 	for (size_t i = 0; i < n; i++)
-		json_array_append_new(out, detailed ? json_pack("{s:s, s:i, s:b, s:I}", "node", m[i].name, "id",
+		json_array_append_new(out, detailed ? json_pack("{s:s, s:i, s:b, s:I, s:i}", "node", m[i].name, "id",
 								(int)m[i].id, "synced", m[i].synced, "acknowledged",
-								(json_int_t)m[i].acked) :
+								(json_int_t)m[i].acked, "protocol_max",
+								(int)m[i].version_max) :
 						      json_string(m[i].name));
 	return out;
 }
@@ -146,16 +149,17 @@ static json_t *status_json(struct daemon *d, bool detailed)
 {
 	uint32_t lost[NODES_MAX];
 	size_t n = cluster_unfenced(d->cluster, lost, NODES_MAX);
-	json_t *unfenced = json_array();
+	json_t *unfenced = json_array(), *store = etcd_sync_json(d);
 
 	for (size_t i = 0; i < n; i++)
 		json_array_append_new(unfenced, json_string(daemon_node_name(d, lost[i])));
-	return json_pack("{s:s, s:s, s:s, s:b, s:o, s:o, s:I, s:s, s:I, s:o, s:o}", "node", d->node_name, "state",
+	return json_pack("{s:s, s:s, s:s, s:b, s:o, s:o, s:I, s:i, s:s, s:I, s:o, s:o, s:o}", "node", d->node_name, "state",
 			 cluster_state_name(cluster_state(d->cluster)), "why", cluster_why(d->cluster), "quorate",
 			 cluster_quorate(d->cluster), "members", members_json(d, detailed), "unfenced", unfenced,
-			 "position", (json_int_t)cluster_position(d->cluster), "version", SANDEM_VERSION, "uptime_s",
+			 "position", (json_int_t)cluster_position(d->cluster), "protocol",
+			 (int)cluster_version(d->cluster), "version", SANDEM_VERSION, "uptime_s",
 			 (json_int_t)(monotonic_s() - d->started), "groups", groups_json(d), "links",
-			 links_json(d));
+			 links_json(d), "store", store ? store : json_pack("{s:s}", "type", "file"));
 }
 
 static void verb_status(void *arg, const json_t *args, struct control_reply *reply)
@@ -217,11 +221,14 @@ static void verb_cluster_resolve(void *arg, const json_t *args, struct control_r
 
 	if (i < 0)
 		return;
-	if ((own ? cluster_keep_own(d->cluster) : cluster_discard_own(d->cluster)) == 0)
+	if ((own ? cluster_keep_own(d->cluster) : cluster_discard_own(d->cluster)) == 0) {
+		if (own)
+			etcd_sync_override(d);
 		control_ok(reply, NULL);
-	else
+	} else {
 		control_error(reply, CONTROL_REFUSED, "there is nothing to resolve on this node: it is %s (%s)",
 			      cluster_state_name(cluster_state(d->cluster)), cluster_why(d->cluster));
+	}
 }
 
 static void verb_shutdown(void *arg, const json_t *args, struct control_reply *reply)
@@ -254,20 +261,24 @@ static struct lu_totals totals(const struct lu *lu)
 	return t;
 }
 
+static void append_luns(json_t *out, const struct target *t, const struct lu *lu)
+{
+	uint16_t nacls;
+	const struct initiator_acl *acl = target_acls(t, &nacls);
+
+	for (uint16_t a = 0; a < nacls; a++)
+		for (uint16_t i = 0; i < acl[a].nluns; i++)
+			if (acl[a].lun[i].lu == lu)
+				json_array_append_new(out, json_pack("{s:s, s:i}", "target", t->name, "lun",
+								     (int)acl[a].lun[i].lun));
+}
+
 static json_t *lu_targets(const struct daemon *d, const struct lu *lu)
 {
 	json_t *out = json_array();
 
 	for (uint32_t t = 0; t < d->core.ntargets; t++)
-		for (uint16_t a = 0; a < d->core.target[t]->nacls; a++) {
-			const struct initiator_acl *acl = &d->core.target[t]->acl[a];
-
-			for (uint16_t i = 0; i < acl->nluns; i++)
-				if (acl->lun[i].lu == lu)
-					json_array_append_new(out, json_pack("{s:s, s:i}", "target",
-									     d->core.target[t]->name, "lun",
-									     (int)acl->lun[i].lun));
-		}
+		append_luns(out, d->core.target[t], lu);
 	return out;
 }
 
@@ -480,10 +491,32 @@ static json_t *session_json(const struct daemon *d, const struct iscsi_session_r
 	char isid[16];
 
 	snprintf(isid, sizeof(isid), "0x%012llx", (unsigned long long)r->isid);
-	return json_pack("{s:s, s:s, s:s, s:i, s:s, s:i, s:i, s:I, s:i, s:I}", "initiator", r->initiator, "peer",
-			 r->peer, "target", r->target, "tpgt", tpgt_of(d, r->target), "isid", isid, "tsih",
+	return json_pack("{s:s, s:s, s:s, s:s, s:i, s:s, s:i, s:i, s:I, s:i, s:I}", "node", d->node_name, "initiator",
+			 r->initiator, "peer", r->peer, "target", r->target, "tpgt", tpgt_of(d, r->target), "isid", isid, "tsih",
 			 (int)r->tsih, "reactor", (int)r->reactor, "since", (json_int_t)r->since,
 			 "commands_in_flight", (int)r->in_flight, "commands", (json_int_t)r->commands);
+}
+
+static const struct target *target_of(const struct daemon *d, uint16_t rtpi)
+{
+	for (uint32_t t = 0; t < d->core.ntargets; t++)
+		for (uint16_t p = 0; p < d->core.target[t]->nports; p++)
+			if (d->core.target[t]->port[p].rtpi == rtpi)
+				return d->core.target[t];
+	return NULL;
+}
+
+/* Of another node: what the directory has. Initiator and ISID are the two parts of the port's name (RFC 7143 4.2.7). */
+static json_t *entry_json(const struct daemon *d, const struct directory_entry *e)
+{
+	const struct target *t = target_of(d, e->nexus.rtpi);
+	const char *isid = strstr(e->nexus.port, ",i,");
+	int len = isid ? (int)(isid - e->nexus.port) : (int)strlen(e->nexus.port);
+
+	return json_pack("{s:s, s:s%, s:s, s:s?, s:i, s:s?, s:n, s:n, s:I, s:n, s:n}", "node", daemon_node_name(d, e->node),
+			 "initiator", e->nexus.port, len, "peer", e->peer, "target", t ? t->name : NULL, "tpgt", (int)e->node,
+			 "isid", isid ? isid + 3 : NULL, "tsih", "reactor", "since", (json_int_t)e->since, "commands_in_flight",
+			 "commands");
 }
 
 static void sessions_known(void *arg, const struct iscsi_session_row *row, size_t n)
@@ -494,6 +527,9 @@ static void sessions_known(void *arg, const struct iscsi_session_row *row, size_
 	free(arg);
 	for (size_t i = 0; i < n; i++)
 		json_array_append_new(sessions, session_json(q.d, &row[i]));
+	for (size_t i = 0; i < q.d->directory.n; i++)
+		if (q.d->directory.entry[i]->node != q.d->node)
+			json_array_append_new(sessions, entry_json(q.d, q.d->directory.entry[i]));
 	control_ok(q.reply, json_pack("{s:o}", "sessions", sessions));
 }
 
@@ -528,6 +564,11 @@ static const struct control_verb verbs[] = {
 	{ "cluster status", verb_cluster_status },
 	{ "cluster fenced", verb_cluster_fenced },
 	{ "cluster resolve", verb_cluster_resolve },
+	{ "config show", verb_config_show },
+	{ "config history", verb_config_history },
+	{ "config diff", verb_config_diff },
+	{ "config apply", verb_config_apply },
+	{ "config rollback", verb_config_rollback },
 	{ "shutdown", verb_shutdown },
 	{ NULL, NULL },
 };

@@ -21,6 +21,14 @@ bool media_name_good(const char *name);
 bool media_nexus_from(struct nexus_id *out, const Media__Nexus *pb);
 void media_nexus_to(Media__Nexus *pb, const struct nexus_id *id);
 
+/* media_wipe.c. False: a value is out of bounds. */
+bool media_wipe_from(struct media_wipe *out, const Media__Wipe *pb);
+void media_wipe_to(Media__Wipe *pb, const struct media_wipe *w);
+enum media_verdict media_wipe_start(struct media_lu *lu, const Media__Wipe *pb, struct apply *a); /* a good one */
+enum media_verdict media_wipe_reached(struct media_lu *lu, const Media__Wipe *pb, struct apply *a);
+enum media_verdict media_wipe_end(struct media_lu *lu, uint64_t id, bool failed, struct apply *a);
+enum media_verdict media_wipe_leave(struct media_lu *lu, struct apply *a);
+
 void media_state_snapshot(const void *state, struct wbuf *out);
 int media_state_restore(void *state, const uint8_t *p, size_t len, char *err, size_t errlen);
 void media_state_persist(const void *state, const char *object, struct wbuf *out);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/wire.h"
 #include "media/media_int.h"
 
 /* ---- what each action does ---------------------------------------------------------------------------- */
@@ -75,14 +76,27 @@ static bool needs_nexus(enum media_action a)
 	return a == MEDIA_PREVENT || a == MEDIA_ALLOW || a == MEDIA_NEXUS_LOST;
 }
 
+static bool wipe_well_formed(const Media__Change *c)
+{
+	struct media_wipe w;
+
+	if (c->wipe && (c->wipe->base.n_unknown_fields || c->wipe->pass >= WIPE_PASSES_MAX))
+		return false;
+	if (c->action == MEDIA__ACTION__ACTION_WIPE_START)
+		return media_wipe_from(&w, c->wipe);
+	return c->action >= MEDIA__ACTION__ACTION_WIPE_LEAVE || c->wipe;
+}
+
 static bool well_formed(const Media__Change *c, struct nexus_id *id)
 {
 	if (c->base.n_unknown_fields || c->action < MEDIA__ACTION__ACTION_CAPACITY ||
-	    c->action > MEDIA__ACTION__ACTION_RESET)
+	    c->action > MEDIA__ACTION__ACTION_WIPE_LOOK)
 		return false;
 	if (c->action != MEDIA__ACTION__ACTION_NEXUS_LOST && !media_name_good(c->lu))
 		return false;
 	if (c->action == MEDIA__ACTION__ACTION_CAPACITY && !c->blocks)
+		return false;
+	if (c->action >= MEDIA__ACTION__ACTION_WIPE_START && !wipe_well_formed(c))
 		return false;
 	if (!c->nexus)
 		return !needs_nexus((enum media_action)c->action);
@@ -116,6 +130,22 @@ static int change(struct media_lu *lu, const Media__Change *c, const struct nexu
 		*v = lu->npreventers ? MEDIA_OK : MEDIA_UNCHANGED;
 		lu->npreventers = 0;
 		return 0;
+	case MEDIA_WIPE_START:
+		*v = media_wipe_start(lu, c->wipe, a);
+		return 0;
+	case MEDIA_WIPE_REACHED:
+		*v = media_wipe_reached(lu, c->wipe, a);
+		return 0;
+	case MEDIA_WIPE_DONE:
+	case MEDIA_WIPE_FAILED:
+		*v = media_wipe_end(lu, c->wipe->id, c->action == MEDIA__ACTION__ACTION_WIPE_FAILED, a);
+		return 0;
+	case MEDIA_WIPE_LEAVE:
+		*v = media_wipe_leave(lu, a);
+		return 0;
+	case MEDIA_WIPE_LOOK:
+		*v = MEDIA_UNCHANGED;
+		return 0;
 	case MEDIA_NEXUS_LOST:
 		break;
 	}
@@ -138,6 +168,17 @@ static int dispatch(struct media_service *svc, const Media__Change *c, const str
 	return lu ? change(lu, c, id, a, v) : -ENOMEM;
 }
 
+static void result(const struct media_service *svc, const Media__Change *c, struct apply *a, uint8_t verdict)
+{
+	const struct media_lu *lu = media_lu_find(svc, c->lu);
+	bool starts = c->action == MEDIA__ACTION__ACTION_WIPE_START && lu;
+	uint8_t r[9] = { verdict };
+
+	if (starts)
+		put_be64(r + 1, lu->wipe.id);
+	apply_result(a, r, starts ? sizeof(r) : 1);
+}
+
 static int apply(void *state, struct apply *a, const uint8_t *msg, size_t len)
 {
 	Media__Change *c = media__change__unpack(NULL, len, msg);
@@ -147,7 +188,7 @@ static int apply(void *state, struct apply *a, const uint8_t *msg, size_t len)
 
 	if (c && well_formed(c, &id)) {
 		rc = dispatch(state, c, &id, a, &verdict);
-		apply_result(a, &verdict, 1);
+		result(state, c, a, verdict);
 	}
 	if (rc == -ENOMEM)
 		a->err = rc;
@@ -184,7 +225,8 @@ void media_service_pack(struct wbuf *out, const struct media_change *change)
 {
 	Media__Change c = MEDIA__CHANGE__INIT;
 	Media__Nexus nexus = MEDIA__NEXUS__INIT;
-	uint8_t buf[512];
+	Media__Wipe wipe;
+	uint8_t buf[512 + WIPE_PATTERN_MAX];
 
 	c.action = (Media__Action)change->action;
 	if (change->lu)
@@ -196,5 +238,9 @@ void media_service_pack(struct wbuf *out, const struct media_change *change)
 		media_nexus_to(&nexus, change->nexus);
 		c.nexus = &nexus;
 	}
-	wbuf_put(out, buf, media__change__pack(&c, buf)); /* 63 + 247 bytes of names, some for numbers */
+	if (change->wipe) {
+		media_wipe_to(&wipe, change->wipe);
+		c.wipe = &wipe;
+	}
+	wbuf_put(out, buf, media__change__pack(&c, buf)); /* a pattern, 63 + 247 bytes of names, some for numbers */
 }

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The replicated service that carries what every node must say alike about the media of logical units: their capacity, whether
- * their resources run low, whether the medium is ejected, and who prevents its removal.
+ * their resources run low, whether the medium is ejected, who prevents its removal, and whether all of it is being erased.
  *
  *   owner measures, operator resizes, initiator ejects ─▶ proposal ─▶ apply() on every member ─▶ PUBLISH, UA
  *
- * A logical unit of which nothing is said yet has no record. Capacity and ejection survive the power loss of all members.
+ * A logical unit of which nothing is said yet has no record. Capacity, ejection and erasure survive the power loss of all members.
  * Control thread.
  */
 #ifndef SANDEM_MEDIA_SERVICE_H
@@ -13,6 +13,7 @@
 
 #include "core/lu.h"
 #include "core/service.h"
+#include "core/wipe.h"
 
 #define MEDIA_SERVICE_ID 3 /* on the wire */
 #define MEDIA_PREVENTERS_MAX 1024 /* per logical unit */
@@ -27,6 +28,12 @@ enum media_action { /* as Media__Action */
 	MEDIA_ALLOW,
 	MEDIA_NEXUS_LOST,
 	MEDIA_RESET,
+	MEDIA_WIPE_START,
+	MEDIA_WIPE_REACHED,
+	MEDIA_WIPE_DONE,
+	MEDIA_WIPE_FAILED,
+	MEDIA_WIPE_LEAVE,
+	MEDIA_WIPE_LOOK,
 };
 
 enum media_verdict {
@@ -34,6 +41,18 @@ enum media_verdict {
 	MEDIA_UNCHANGED, /* it was so already */
 	MEDIA_PREVENTED, /* EJECT, and LOAD by an initiator: an initiator prevents removal (SPC-4 6.18) */
 	MEDIA_FULL,	 /* PREVENT: too many initiators */
+	MEDIA_WIPING,	 /* WIPE_START, WIPE_LEAVE: one is under way */
+	MEDIA_NO_EXIT,	 /* WIPE_LEAVE: AUSE was 0 */
+};
+
+enum media_wipe_state { MEDIA_WIPE_NONE, MEDIA_WIPE_RUNNING, MEDIA_WIPE_BROKEN };
+
+struct media_wipe {
+	enum media_wipe_state state;
+	uint64_t id; /* position in the log at which it began */
+	uint8_t pass; /* how far it has come: all before that is done and stable */
+	uint64_t at;
+	struct wipe_order order;
 };
 
 struct media_preventer {
@@ -48,6 +67,7 @@ struct media_lu {
 	bool ejected;
 	uint32_t npreventers;
 	struct media_preventer *preventer; /* sorted by nexus, each once */
+	struct media_wipe wipe;
 };
 
 struct media_service {
@@ -71,9 +91,11 @@ struct media_change {
 	const struct nexus_id *nexus; /* PREVENT, ALLOW, NEXUS_LOST; LOAD: who knows by itself, NULL = nobody */
 	uint32_t node;		/* PREVENT */
 	bool force;		/* EJECT although removal is prevented: the operator's */
+	const struct media_wipe *wipe; /* WIPE_START: the order; REACHED: id, pass, at; DONE, FAILED: id */
 };
 
-/* A proposal; the result of apply() is one byte, enum media_verdict. Free with wbuf_fini(). */
+/* A proposal; the result of apply() is one byte, enum media_verdict, of WIPE_START followed by the id of the operation in 8 bytes,
+ * big endian. Free with wbuf_fini(). */
 void media_service_pack(struct wbuf *out, const struct media_change *c);
 
 #endif

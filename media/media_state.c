@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "media/media_int.h"
+#include "core/wbuf_message.h"
 
 /* ---- records --------------------------------------------------------------------------------------------- */
 
@@ -159,13 +160,7 @@ bool media_name_good(const char *name)
 
 bool media_nexus_from(struct nexus_id *out, const Media__Nexus *pb)
 {
-	if (!pb || !pb->port.len || pb->port.len > PORT_NAME_MAX || pb->rtpi > UINT16_MAX ||
-	    memchr(pb->port.data, 0, pb->port.len))
-		return false;
-	memset(out, 0, sizeof(*out));
-	out->rtpi = pb->rtpi;
-	memcpy(out->port, pb->port.data, pb->port.len);
-	return true;
+	return pb && nexus_id_take(out, pb->port.data, pb->port.len, pb->rtpi);
 }
 
 void media_nexus_to(Media__Nexus *pb, const struct nexus_id *id)
@@ -177,23 +172,11 @@ void media_nexus_to(Media__Nexus *pb, const struct nexus_id *id)
 
 /* ---- packing ------------------------------------------------------------------------------------------------------ */
 
-static void put(struct wbuf *out, const ProtobufCMessage *m)
-{
-	size_t len = protobuf_c_message_get_packed_size(m);
-	uint8_t *p = malloc(len ? len : 1);
-
-	if (!p) {
-		out->err = -ENOMEM;
-		return;
-	}
-	wbuf_put(out, p, protobuf_c_message_pack(m, p));
-	free(p);
-}
-
 struct packed { /* one logical unit with what its message points to */
 	Media__Lu pb;
 	Media__Preventer *p, **list;
 	Media__Nexus *nexus;
+	Media__Wipe wipe;
 };
 
 static int pack_lu(struct packed *k, const struct media_lu *lu)
@@ -205,6 +188,10 @@ static int pack_lu(struct packed *k, const struct media_lu *lu)
 	k->pb.blocks = lu->blocks;
 	k->pb.low_space = lu->low_space;
 	k->pb.ejected = lu->ejected;
+	if (lu->wipe.state != MEDIA_WIPE_NONE) {
+		media_wipe_to(&k->wipe, &lu->wipe);
+		k->pb.wipe = &k->wipe;
+	}
 	if (!n)
 		return 0;
 	k->p = calloc(n, sizeof(*k->p));
@@ -246,7 +233,7 @@ void media_state_snapshot(const void *state, struct wbuf *out)
 	s.n_lu = svc->n;
 	s.lu = list;
 	if (good)
-		put(out, &s.base);
+		wbuf_put_message(out, &s.base);
 	else
 		out->err = -ENOMEM;
 	for (size_t i = 0; k && i < svc->n; i++)
@@ -260,13 +247,18 @@ void media_state_persist(const void *state, const char *object, struct wbuf *out
 {
 	const struct media_lu *lu = media_lu_find(state, object);
 	Media__Lu pb = MEDIA__LU__INIT;
+	Media__Wipe wipe;
 
-	if (!lu || (!lu->blocks && !lu->ejected))
+	if (!lu || (!lu->blocks && !lu->ejected && lu->wipe.state == MEDIA_WIPE_NONE))
 		return;
+	if (lu->wipe.state != MEDIA_WIPE_NONE) {
+		media_wipe_to(&wipe, &lu->wipe);
+		pb.wipe = &wipe;
+	}
 	pb.name = (char *)lu->name;
 	pb.blocks = lu->blocks;
 	pb.ejected = lu->ejected;
-	put(out, &pb.base);
+	wbuf_put_message(out, &pb.base);
 }
 
 /* ---- unpacking ---------------------------------------------------------------------------------------------------- */
@@ -288,6 +280,8 @@ static const char *take_lu(struct media_service *svc, const Media__Lu *pb)
 	lu->blocks = pb->blocks;
 	lu->low_space = pb->low_space;
 	lu->ejected = pb->ejected;
+	if (pb->wipe && !media_wipe_from(&lu->wipe, pb->wipe))
+		return "what it says of SANITIZE or FORMAT UNIT can't be";
 	for (size_t i = 0; i < pb->n_preventer; i++) {
 		struct nexus_id id;
 

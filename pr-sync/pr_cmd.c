@@ -130,6 +130,7 @@ static void proposed(void *cookie, enum propose_status status, const void *resul
 		}
 		break;
 	case PROPOSE_NOT_SERVING:
+	case PROPOSE_NOT_YET: /* not of this service, which all versions have */
 		cmd_sense(p->cmd, SENSE_LU_NOT_READY_UNAVAILABLE);
 		break;
 	case PROPOSE_FAILED:

@@ -109,7 +109,7 @@ static void tell(struct apply *a, const char *lu, const struct pr_ua *ua)
 		apply_ua(a, lu, ua->code, UA_SCOPE_ONLY, ua->ids, ua->n);
 }
 
-static void abort_tasks(struct apply *a, const char *lu, const struct pr_ua *who)
+static void abort_tasks(struct apply *a, const char *lu, const struct pr_ua *who, const struct nexus_id *by)
 {
 	struct effect *e;
 
@@ -118,18 +118,20 @@ static void abort_tasks(struct apply *a, const char *lu, const struct pr_ua *who
 		return;
 	e = &a->effect[a->neffects - 1];
 	e->kind = EFFECT_ABORT;
+	e->by = *by;
+	e->clears_aca = true;
 }
 
 /* The view goes first: what is aborted or drained afterwards can't be followed by more of its kind
  * (P2). Tasks are aborted before anybody waits for them to end. */
-static void out_effects(struct apply *a, const char *lu, const struct pr_outcome *out)
+static void out_effects(struct apply *a, const char *lu, const struct pr_outcome *out, const struct nexus_id *by)
 {
 	if (out->view_changed)
 		apply_effect(a, out->excludes && !out->abort ? EFFECT_DRAIN : EFFECT_PUBLISH, lu);
 	tell(a, lu, &out->preempted);
 	tell(a, lu, &out->released);
 	if (out->abort) {
-		abort_tasks(a, lu, &out->preempted);
+		abort_tasks(a, lu, &out->preempted, by);
 		apply_effect(a, EFFECT_DRAIN, lu);
 	}
 	if (out->persist)
@@ -146,7 +148,7 @@ static int apply_out(struct pr_lu *lu, const struct pr_msg *m, struct apply *a)
 	err = pr_apply(&lu->pr, &m->out, &out);
 	if (err)
 		return a->err = err;
-	out_effects(a, lu->name, &out);
+	out_effects(a, lu->name, &out, &m->nexus);
 	err = result(a, out.status, out.sense, out.field);
 	pr_outcome_fini(&out);
 	return err;

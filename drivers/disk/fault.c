@@ -183,6 +183,13 @@ static int fault_usage(struct disk *d, uint64_t *used, uint64_t *available)
 	return behind->ops->usage ? behind->ops->usage(behind, used, available) : -EOPNOTSUPP;
 }
 
+static int fault_crypto_erase(struct disk *d)
+{
+	struct disk *behind = fault_disk(d)->behind;
+
+	return behind->ops->crypto_erase ? behind->ops->crypto_erase(behind) : -EOPNOTSUPP;
+}
+
 static void fault_close(struct disk *d)
 {
 	struct fault_disk *f = fault_disk(d);
@@ -200,6 +207,7 @@ static const struct disk_ops fault_disk_ops = {
 	.resize = fault_resize,
 	.map = fault_map,
 	.usage = fault_usage,
+	.crypto_erase = fault_crypto_erase,
 };
 
 static int open_behind(struct fault_disk *f, const struct disk_params *p, char *err, size_t errlen)

@@ -2,6 +2,7 @@
 /* Data-out: immediate, unsolicited, solicited by R2T (RFC 7143 4.2.5.2, 11.7, 11.8). In order, one R2T at a time. */
 #include <string.h>
 
+#include "core/task_set.h"
 #include "drivers/iscsi/conn.h"
 
 /* ---- R2T --------------------------------------------------------------------------------------- */
@@ -52,7 +53,7 @@ void data_out_setup(struct iscsi_task *t, bool final)
 	if (t->want && !cmd_buf_alloc(cmd, t->want)) {
 		t->refused = true;
 		t->want = 0;
-		cmd->status = STATUS_BUSY;
+		cmd->status = task_set_full(cmd);
 	}
 }
 

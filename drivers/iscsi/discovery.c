@@ -49,9 +49,12 @@ static int put_all(const struct discovery *d, const char *name, char **out, size
 
 	if (!f)
 		return -ENOMEM;
-	for (uint32_t i = 0; i < d->core->ntargets; i++)
-		if (shown(d, d->core->target[i], name))
-			put_target(f, d, d->core->target[i]);
+	for (uint32_t i = 0; i < __atomic_load_n(&d->core->ntargets, __ATOMIC_ACQUIRE); i++) {
+		const struct target *t = __atomic_load_n(&d->core->target[i], __ATOMIC_ACQUIRE);
+
+		if (shown(d, t, name))
+			put_target(f, d, t);
+	}
 	failed = ferror(f);
 	if (fclose(f) || failed) {
 		free(*out);

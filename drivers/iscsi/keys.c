@@ -125,7 +125,7 @@ void keys_init(struct negotiation *n, const struct iscsi_settings *s)
 		.data_pdu_in_order = 1,
 		.data_sequence_in_order = 1,
 		.erl = 0,
-		.protocol_level = 1,
+		.protocol_level = 2, /* RFC 7144 */
 	};
 }
 

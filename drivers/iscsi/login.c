@@ -240,7 +240,8 @@ static bool append_text(struct iscsi_conn *c)
 		refuse(c, LOGIN_INITIATOR_ERROR, "more than %d bytes of login text", TEXT_REQUEST_MAX);
 		return false;
 	}
-	memcpy(l->text + l->text_len, c->rx.own, c->rx.data_len);
+	if (c->rx.data_len) /* rx.own is NULL before the first data segment */
+		memcpy(l->text + l->text_len, c->rx.own, c->rx.data_len);
 	l->text_len += c->rx.data_len;
 	return true;
 }

@@ -93,6 +93,7 @@ enum tmf_fields { /* 11.5, 11.6 */
 	TMF_REF_CMDSN = 32,
 	TMF_FUNCTION_MASK = 0x7f,
 	TMF_RSP_CODE = 2,
+	TMF_RSP_INFO = 8, /* three bytes, RFC 7144 */
 };
 enum tmf_wire_function {
 	TMF_WIRE_ABORT_TASK = 1,
@@ -103,6 +104,10 @@ enum tmf_wire_function {
 	TMF_WIRE_TARGET_WARM_RESET,
 	TMF_WIRE_TARGET_COLD_RESET,
 	TMF_WIRE_TASK_REASSIGN,
+	TMF_WIRE_QUERY_TASK, /* this and the following: RFC 7144, iSCSIProtocolLevel 2 */
+	TMF_WIRE_QUERY_TASK_SET,
+	TMF_WIRE_IT_NEXUS_RESET,
+	TMF_WIRE_QUERY_ASYNC_EVENT,
 };
 enum tmf_wire_response {
 	TMF_RSP_COMPLETE = 0,
@@ -110,6 +115,7 @@ enum tmf_wire_response {
 	TMF_RSP_NO_LUN = 2,
 	TMF_RSP_NO_REASSIGN = 4,
 	TMF_RSP_NOT_SUPPORTED = 5,
+	TMF_RSP_SUCCEEDED = 7,
 	TMF_RSP_REJECTED = 255,
 };
 

@@ -138,9 +138,11 @@ static bool take_ahs(struct iscsi_task *t, const uint8_t *hdr)
 		if (!len || (uint32_t)(end - p) < total)
 			return false;
 		if (p[2] == AHS_EXTENDED_CDB) {
-			if (len - 1 > CDB_MAX - CMD_CDB_LEN)
+			if (t->cmd.cdb_got > CMD_CDB_LEN) /* twice */
 				return false;
-			memcpy(t->cmd.cdb + CMD_CDB_LEN, p + 4, len - 1);
+			/* of longer CDBs than any command here has, core sees the length and says so */
+			memcpy(t->cmd.cdb + CMD_CDB_LEN, p + 4, min32(len - 1, CDB_MAX - CMD_CDB_LEN));
+			t->cmd.cdb_got += len - 1;
 		} else if (p[2] == AHS_BIDI_READ_LEN) {
 			t->refused = true;
 		} else {
@@ -172,6 +174,7 @@ static void fill(struct iscsi_task *t, const uint8_t *hdr)
 	cmd->nexus = &t->conn->nexus;
 	memcpy(cmd->cdb, hdr + CMD_CDB, CMD_CDB_LEN);
 	memset(cmd->cdb + CMD_CDB_LEN, 0, CDB_MAX - CMD_CDB_LEN);
+	cmd->cdb_got = CMD_CDB_LEN;
 	memcpy(cmd->lun, hdr + BHS_LUN, 8);
 	cmd->tag = t->itt;
 	cmd->attr = attr_from_wire(flags);

@@ -103,6 +103,8 @@ void task_abandon(struct iscsi_conn *c, bool all)
 		/* the one whose data is just being received ends when that is there */
 		if (t->state != TASK_COLLECTING || t == c->rx.task || !(all || t->cmd.aborted))
 			continue;
+		if (!all && t->cmd.tell_abort) /* answered when what was asked for has come */
+			continue;
 		send_unqueue(c, &t->r2t);
 		cmd_abandon(&t->cmd);
 		task_release(t);

@@ -92,6 +92,31 @@ static const struct service_ops toy_ops = { .id = TOY_ID,
 					    .snapshot = toy_snapshot,
 					    .restore = toy_restore,
 					    .persist = toy_persist };
+/* The initial state is of no bytes, as service.h asks of a service that has a `since`. */
+static void newer_snapshot(const void *state, struct wbuf *out)
+{
+	if (((const struct toy *)state)->count)
+		toy_snapshot(state, out);
+}
+
+static int newer_restore(void *state, const uint8_t *p, size_t len, char *err, size_t errlen)
+{
+	struct toy *t = state;
+
+	if (len)
+		return toy_restore(state, p, len, err, errlen);
+	memset(t, 0, sizeof(*t));
+	return 0;
+}
+
+static const struct service_ops newer_ops = { .id = TOY_NEW_ID,
+					      .name = "newer",
+					      .since = 2,
+					      .waits_for_fencing = true,
+					      .apply = toy_apply,
+					      .snapshot = newer_snapshot,
+					      .restore = newer_restore,
+					      .persist = toy_persist };
 static const struct service_ops quick_ops = { .id = TOY_QUICK_ID,
 					      .name = "quick",
 					      .apply = toy_apply,
@@ -151,6 +176,8 @@ static void multicast(struct fake *f, uint32_t from, const void *msg, size_t len
 	e->from = from;
 	e->len = len;
 	memcpy(e->data, msg, len);
+	if (f->heard)
+		f->heard(f, from, msg, len);
 	for (uint32_t i = 1; i <= f->nodes; i++) {
 		struct fake_node *n = &f->node[i];
 
@@ -271,6 +298,12 @@ static void io_state_changed(void *arg, enum cluster_state s, const char *why)
 		printf("[%u] state %d: %s\n", n->id, s, why);
 }
 
+static void io_version_changed(void *arg, uint32_t version)
+{
+	((struct fake_node *)arg)->version = version;
+	((struct fake_node *)arg)->disk.version = ((struct fake_node *)arg)->disk_next.version = version; /* in front of whatever is stored later */
+}
+
 static bool io_harmless(void *arg, uint32_t node, bool node_down)
 {
 	(void)node_down;
@@ -367,6 +400,7 @@ static void load_disk(struct fake_node *n, struct replog_params *p, struct replo
 {
 	memset(&n->toy, 0, sizeof(n->toy));
 	memset(&n->quick, 0, sizeof(n->quick));
+	memset(&n->newer, 0, sizeof(n->newer));
 	p->lineage = n->disk;
 	p->durables = d;
 	for (uint32_t i = 0; i < TOY_CELLS; i++) {
@@ -381,13 +415,15 @@ static void load_disk(struct fake_node *n, struct replog_params *p, struct replo
 void fake_start(struct fake *f, uint32_t node)
 {
 	struct fake_node *n = &f->node[node];
-	struct service s[2] = { { &toy_ops, &n->toy }, { &quick_ops, &n->quick } };
+	struct service s[3] = { { &toy_ops, &n->toy }, { &quick_ops, &n->quick }, { &newer_ops, &n->newer } };
 	struct replog_io io = { n,		 io_send,	   io_run_effects, io_publish_all, io_persist_lineage,
-				io_state_changed, io_harmless, io_random, io_wake,	   io_log };
+				io_state_changed, io_version_changed, io_harmless, io_random, io_wake, io_log };
 	char name[8], cell[TOY_CELLS][16];
 	struct replog_durable d[TOY_CELLS];
-	struct replog_params p = { .cluster = "fake", .node = node, .node_name = name, .services = s, .nservices = 2,
-				   .check_ns = 10000000000ull };
+	struct replog_params p = { .cluster = "fake", .node = node, .node_name = name, .services = s,
+				   .nservices = n->version_max == 1 ? 2 : 3, .version_min = 1,
+				   .version_max = n->version_max ? n->version_max : REPLOG_VERSION,
+				   .nnodes = f->nodes, .check_ns = 10000000000ull };
 
 	snprintf(name, sizeof(name), "n%u", node);
 	p.incarnation = n->incarnation = fake_random(f);
@@ -414,6 +450,7 @@ static void memory_gone(struct fake_node *n)
 	memset(n->drained, 0, sizeof(n->drained));
 	memset(n->seen, 0, sizeof(n->seen));
 	memset(n->op_position, 0, sizeof(n->op_position));
+	n->version = 0;
 	n->publish_due = n->lineage_due = n->wake = n->hold_effects = n->quorum_due = false;
 	replog_free(n->log);
 	n->log = NULL;
@@ -684,6 +721,11 @@ size_t fake_propose_quick(struct fake *f, uint32_t node, struct toy_op op)
 	return propose(f, node, TOY_QUICK_ID, op);
 }
 
+size_t fake_propose_newer(struct fake *f, uint32_t node, struct toy_op op)
+{
+	return propose(f, node, TOY_NEW_ID, op);
+}
+
 bool fake_serving(struct fake *f, uint32_t node)
 {
 	return f->node[node].running && replog_state(f->node[node].log) == CLUSTER_SERVING;
@@ -700,6 +742,8 @@ void fake_check_equal(struct fake *f)
 				continue;
 			assert_memory_equal(&a->toy, &b->toy, offsetof(struct toy, restores));
 			assert_memory_equal(&a->quick, &b->quick, offsetof(struct toy, restores));
+			assert_memory_equal(&a->newer, &b->newer, offsetof(struct toy, restores));
+			assert_int_equal(replog_version(a->log), replog_version(b->log));
 		}
 	}
 }

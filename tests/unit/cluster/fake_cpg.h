@@ -14,6 +14,7 @@
 #define FAKE_NODES 5
 #define TOY_ID 7
 #define TOY_QUICK_ID 8 /* the same, without waiting for fencing */
+#define TOY_NEW_ID 9   /* the same, since version 2 of the protocol */
 #define TOY_CELLS 64
 #define TOY_OPS 1024 /* proposals whose fate is followed */
 
@@ -51,7 +52,9 @@ struct fake_node {
 	uint32_t id;
 	bool running, paused;
 	struct replog *log;
-	struct toy toy, quick;
+	struct toy toy, quick, newer;
+	uint32_t version_max; /* of the program that it starts with; 0: today's. With 1 it has no TOY_NEW_ID */
+	uint32_t version;     /* in use, as it was told; 0: not yet */
 	uint64_t incarnation;
 	unsigned partition;
 	struct fake_event *head, *tail; /* delivered to it, not taken yet */
@@ -83,6 +86,8 @@ struct fake {
 	bool two_node;		    /* every partition is quorate */
 	bool trace;
 	bool follow; /* value of every operation is its proposal's index + 1, and P1/P2 are checked at each OK */
+	/* Each message at its place in the stream, when set. */
+	void (*heard)(struct fake *f, uint32_t from, const void *msg, size_t len);
 	const char *broken; /* what a followed proposal violated */
 	struct fake_proposal *proposal;
 	size_t nproposals, cap;
@@ -111,6 +116,7 @@ void fake_pass(struct fake *f, uint64_t ns);
 /* Returns the proposal's index. */
 size_t fake_propose(struct fake *f, uint32_t node, struct toy_op op);
 size_t fake_propose_quick(struct fake *f, uint32_t node, struct toy_op op);
+size_t fake_propose_newer(struct fake *f, uint32_t node, struct toy_op op);
 bool fake_serving(struct fake *f, uint32_t node);
 
 /* P3: members with the same branch and position have the same state. Fails the test otherwise. */

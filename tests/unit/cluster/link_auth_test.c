@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "cluster/link_auth.h"
+#include "cluster/link_wire.h"
 
 struct pair {
 	struct link_key key, other_key;
@@ -79,6 +80,37 @@ static void good(void **state)
 	assert_int_equal(p->acceptor.index, 3);
 	assert_int_equal(p->dialer.peer.node, 2);
 	assert_true(p->dialer.peer.incarnation == 0x2222);
+}
+
+/* Where 0.1.0 leaves zeros: what a program speaks that says nothing of it is what that release did. Without a change of
+ * its own messages each side proves itself as ever (rolling upgrade). */
+#define HELLO_OF_0_1_0 120
+#define CHALLENGE_OF_0_1_0 80
+
+static void an_older_peer_is_known_as_such(void **state)
+{
+	struct pair *p = *state;
+	char who;
+
+	assert_int_equal(run(p, &who), 0);
+	assert_int_equal(p->acceptor.peer.speaks, LINK_SPEAKS);
+	assert_int_equal(p->dialer.peer.speaks, LINK_SPEAKS);
+	reset(p); /* an old dialer */
+	assert_int_equal(link_auth_hello(&p->dialer, 2, p->hello), 0);
+	memset(p->dialer.hello + HELLO_OF_0_1_0, 0, LINK_HELLO_LEN - HELLO_OF_0_1_0);
+	memcpy(p->hello, p->dialer.hello, LINK_HELLO_LEN);
+	assert_int_equal(link_auth_greeted(&p->acceptor, p->hello, LINK_HELLO_LEN, p->challenge), 0);
+	assert_int_equal(link_auth_challenged(&p->dialer, p->challenge, LINK_CHALLENGE_LEN, p->proof), 0);
+	assert_int_equal(link_auth_proven(&p->acceptor, p->proof, LINK_PROOF_LEN), 0);
+	assert_int_equal(p->acceptor.peer.speaks, 1);
+	reset(p); /* an old acceptor */
+	assert_int_equal(link_auth_hello(&p->dialer, 2, p->hello), 0);
+	assert_int_equal(link_auth_greeted(&p->acceptor, p->hello, LINK_HELLO_LEN, p->challenge), 0);
+	memset(p->acceptor.challenge + CHALLENGE_OF_0_1_0, 0, LINK_CHALLENGE_LEN - CHALLENGE_OF_0_1_0);
+	memcpy(p->challenge, p->acceptor.challenge, LINK_CHALLENGE_LEN);
+	assert_int_equal(link_auth_challenged(&p->dialer, p->challenge, LINK_CHALLENGE_LEN, p->proof), 0);
+	assert_int_equal(link_auth_proven(&p->acceptor, p->proof, LINK_PROOF_LEN), 0);
+	assert_int_equal(p->dialer.peer.speaks, 1);
 }
 
 static void wrong_key(void **state)
@@ -236,6 +268,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(good, setup, teardown),
+		cmocka_unit_test_setup_teardown(an_older_peer_is_known_as_such, setup, teardown),
 		cmocka_unit_test_setup_teardown(wrong_key, setup, teardown),
 		cmocka_unit_test_setup_teardown(wrong_place, setup, teardown),
 		cmocka_unit_test_setup_teardown(replay, setup, teardown),

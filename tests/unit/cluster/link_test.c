@@ -29,9 +29,11 @@
 
 #include "cluster/link.h"
 #include "core/core.h"
+#include "core/log.h"
 #include "core/lu.h"
 #include "core/nexus.h"
 #include "core/target.h"
+#include "core/tmf.h"
 #include "core/wire.h"
 
 #define REACTORS 2
@@ -45,6 +47,8 @@
 
 /* ---- a disk in memory that counts -------------------------------------------------------------------------- */
 
+static uint32_t step = BLOCK; /* of a block on the wire and in the disk: with protection information 8 bytes more */
+
 struct count_disk {
 	struct disk disk;
 	uint8_t *data;
@@ -57,9 +61,9 @@ static void disk_serve(struct disk *disk, struct disk_io *io)
 
 	io->result = 0;
 	if (io->kind == DISK_READ) {
-		memcpy(io->buf, d->data + io->offset, io->length);
+		memcpy(io->buf, d->data + io->offset / BLOCK * step, io->length / BLOCK * step);
 	} else if (io->kind == DISK_WRITE) {
-		memcpy(d->data + io->offset, io->buf, io->length);
+		memcpy(d->data + io->offset / BLOCK * step, io->buf, io->length / BLOCK * step);
 		__atomic_add_fetch(&d->executed[io->offset / BLOCK / PER_COMMAND], 1, __ATOMIC_RELAXED);
 	}
 	io->done(io);
@@ -82,6 +86,7 @@ struct node {
 	char *pattern[1];
 	struct nexus nexus[REACTORS];
 	char key[64];
+	bool tls;
 };
 
 static void on_changed(void *arg)
@@ -106,6 +111,7 @@ static void node_init(struct node *n, enum gate_verdict v, struct disk *disk)
 	n->lu->block_size = BLOCK;
 	n->lu->blocks = COMMANDS * PER_COMMAND;
 	n->lu->max_transfer_bytes = 1u << 20;
+	n->lu->pi_type = step == BLOCK ? PI_NONE : PI_TYPE_1;
 	n->lu->gate = &n->gate;
 	n->lu->mode = &n->mode;
 	n->lu->disk = disk;
@@ -126,15 +132,31 @@ static void node_key(struct node *n, uint8_t value)
 	close(fd);
 }
 
+static bool stale_said; /* a word of a configuration that is gone; any thread */
+
+static void listen_for_stale(enum log_level level, const char *line)
+{
+	(void)level;
+	if (strstr(line, "GONE"))
+		__atomic_store_n(&stale_said, true, __ATOMIC_RELAXED);
+}
+
+/* The configuration may be replaced while the link runs: what it was started with is gone at once. */
 static void node_start(struct node *n, uint32_t id, uint16_t port_of_owner)
 {
-	const struct link_node nodes[] = { { 1, "one", "127.0.0.1", PORT_ORIGIN }, { 2, "two", "127.0.0.1", port_of_owner } };
-	struct link_params p = { .cluster = "demo", .node = id, .nodes = nodes, .nnodes = 2, .key_file = n->key,
+	char name[2][8] = { "one", "two" }, addr[2][16] = { "127.0.0.1", "127.0.0.1" };
+	const struct link_node nodes[] = { { 1, name[0], addr[0], PORT_ORIGIN }, { 2, name[1], addr[1], port_of_owner } };
+	struct link_params p = { .cluster = "demo", .node = id, .nodes = nodes, .nnodes = 2, .key_file = n->key, .tls = n->tls,
 				 .core = &n->core, .changed = on_changed };
 	char err[512] = "";
 
 	if (link_start(&n->link, &p, err, sizeof(err)) < 0)
 		fail_msg("%s", err);
+	for (unsigned i = 0; i < 2; i++) {
+		strcpy(name[i], "GONE");
+		strcpy(addr[i], "GONE");
+	}
+	log_setup(LOG_LEVEL_DEBUG, listen_for_stale);
 	for (unsigned i = 0; i < REACTORS; i++)
 		assert_int_equal(reactor_start(&n->reactor[i]), 0);
 }
@@ -147,6 +169,7 @@ static void node_stop(struct node *n)
 	for (unsigned i = 0; i < REACTORS; i++)
 		reactor_fini(&n->reactor[i]);
 	link_free(n->link);
+	assert_false(stale_said);
 	lu_free(n->lu);
 	mailbox_fini(&n->core.control);
 	unlink(n->key);
@@ -200,6 +223,7 @@ struct proxy {
 	int fd[WIRES][2];
 	unsigned n;
 	unsigned seed;
+	bool runs; /* as much of one byte as only the blocks of the load have has passed */
 };
 
 static int socket_at(uint16_t port, bool dial)
@@ -226,6 +250,17 @@ static void wire_end(struct proxy *p, unsigned i)
 	memmove(p->fd[i], p->fd[i + 1], (--p->n - i) * sizeof(p->fd[i]));
 }
 
+#define RUN_LEN 64
+
+static bool has_run(const char *p, ssize_t n)
+{
+	ssize_t run = 1;
+
+	for (ssize_t i = 1; i < n && run < RUN_LEN; i++)
+		run = p[i] == p[i - 1] && p[i] ? run + 1 : 1;
+	return run >= RUN_LEN;
+}
+
 /* False: the connection has ended. A break leaves a part of what was read on this side. */
 static bool wire_copy(struct proxy *p, unsigned i, int from)
 {
@@ -233,6 +268,7 @@ static bool wire_copy(struct proxy *p, unsigned i, int from)
 	ssize_t n = recv(p->fd[i][from], buf, sizeof(buf), 0);
 	bool cut = false;
 
+	p->runs |= has_run(buf, n);
 	if (n > 0 && p->left >= 0 && (p->left -= n) < 0) {
 		p->left = rand_r(&p->seed) % 3000000;
 		__atomic_add_fetch(&p->breaks, 1, __ATOMIC_RELAXED);
@@ -331,7 +367,7 @@ static void io_done(struct scsi_cmd *cmd)
 	struct io *io = caa_container_of(cmd, struct io, cmd);
 	struct load *l = io->load;
 	bool good = cmd->status == STATUS_GOOD && !cmd->aborted;
-	uint32_t len = blocks_of(io->number) * BLOCK;
+	uint32_t len = blocks_of(io->number) * step;
 
 	if (good && io->reading) {
 		good = cmd->data_in_len == len;
@@ -356,11 +392,12 @@ static void io_done(struct scsi_cmd *cmd)
 static void io_start(struct io *io)
 {
 	struct scsi_cmd *cmd = &io->cmd;
-	uint32_t len = blocks_of(io->number) * BLOCK;
+	uint32_t len = blocks_of(io->number) * step;
 
 	*cmd = (struct scsi_cmd){ .nexus = &io->load->node->nexus[io->load->index], .expected_len = len, .done = io_done,
 				  .read = io->reading, .write = !io->reading };
 	cmd->cdb[0] = io->reading ? 0x28 : 0x2a;
+	cmd->cdb[1] = step == BLOCK ? 0 : 1 << 5; /* RDPROTECT, WRPROTECT */
 	put_be32(cmd->cdb + 2, io->number * PER_COMMAND);
 	put_be16(cmd->cdb + 7, blocks_of(io->number));
 	cmd_init(cmd);
@@ -408,18 +445,29 @@ static struct node origin, owner;
 static struct load loads[REACTORS];
 static struct proxy proxy;
 
-static void begin(int64_t left, uint8_t key_of_owner)
+static void nodes_init(int64_t left, uint8_t key_of_owner)
 {
 	memset(&disk, 0, sizeof(disk));
 	disk.disk = (struct disk){ .ops = &disk_ops, .size = (uint64_t)COMMANDS * PER_COMMAND * BLOCK };
-	disk.data = calloc(COMMANDS * PER_COMMAND, BLOCK);
+	disk.data = calloc(COMMANDS * PER_COMMAND, step);
 	node_init(&origin, GATE_FORWARD, NULL);
 	node_init(&owner, GATE_ADMIT, &disk.disk);
 	node_key(&origin, 1);
 	node_key(&owner, key_of_owner);
 	proxy_start(&proxy, left);
+}
+
+static void nodes_start(void)
+{
 	node_start(&owner, 2, PORT_OWNER);
 	node_start(&origin, 1, PORT_PROXY);
+}
+
+static void begin(int64_t left, uint8_t key_of_owner, bool tls)
+{
+	nodes_init(left, key_of_owner);
+	origin.tls = owner.tls = tls;
+	nodes_start();
 }
 
 static void end(void)
@@ -449,24 +497,170 @@ static void run_load(void)
 			fail_msg("write %u was executed %u times", i, disk.executed[i]);
 }
 
+/* Each test runs plain and, with a state that says so, by TLS. */
+static bool by_tls(void **state)
+{
+	return *state != NULL;
+}
+
 static void whole_wire(void **state)
 {
-	(void)state;
-	begin(-1, 1);
+	begin(-1, 1, by_tls(state));
 	assert_true(control(&origin, &owner, link_is_up, &origin, 5000));
 	run_load();
 	end();
 	assert_int_equal(proxy.breaks, 0);
+	assert_int_equal(proxy.runs, !by_tls(state)); /* what is on the wire can be read, or can't */
 }
 
 static void breaking_wire(void **state)
 {
-	(void)state;
-	begin(100000, 1);
+	begin(100000, 1, by_tls(state));
 	run_load(); /* which waits for the link, too */
 	end();
 	assert_true(proxy.breaks > 20);
 	print_message("%u commands, %u connections ended\n", 2 * COMMANDS, proxy.breaks);
+}
+
+/* ---- an abort of what the owner executes ------------------------------------------------------------------------------- */
+
+static struct disk_io *at_medium; /* the write that is held there */
+static unsigned writes;
+static struct msg go_on;
+
+static void hold_writes(struct disk *d, struct disk_io *io)
+{
+	(void)d;
+	io->result = 0;
+	if (io->kind == DISK_WRITE && ++writes == 1)
+		__atomic_store_n(&at_medium, io, __ATOMIC_RELEASE);
+	else
+		io->done(io);
+}
+
+static const struct disk_ops holding_ops = { .name = "hold", .submit = hold_writes };
+
+static struct scsi_cmd write_same;
+static struct tmf abort_task;
+static struct msg start_write_same, start_abort, look;
+static bool write_same_ended, abort_answered, seen_aborted;
+
+static void on_write_same_done(struct scsi_cmd *cmd)
+{
+	cmd_fini(cmd);
+	__atomic_store_n(&write_same_ended, true, __ATOMIC_RELEASE);
+}
+
+static void do_write_same(struct msg *m)
+{
+	static const uint8_t cdb[16] = { 0x93, [12] = 0x40 }; /* 16,384 blocks, in several steps */
+	struct nexus *n = &origin.nexus[0];
+
+	(void)m;
+	n->target = &origin.target;
+	strcpy(n->id.port, "iqn.2026-11.test:i,i,0x00023d000001");
+	strcpy(n->initiator, "iqn.2026-11.test:i");
+	if (nexus_attach(n, &origin.reactor[0]) < 0)
+		abort();
+	n->itl[0].ua.n = 0;
+	write_same = (struct scsi_cmd){ .nexus = n, .tag = 77, .write = true, .expected_len = BLOCK, .done = on_write_same_done };
+	memcpy(write_same.cdb, cdb, sizeof(cdb));
+	cmd_init(&write_same);
+	cmd_decode(&write_same);
+	if (!cmd_buf_alloc(&write_same, BLOCK))
+		abort();
+	memset(write_same.buf, 1, BLOCK);
+	write_same.data_out_got = BLOCK;
+	cmd_execute(&write_same);
+}
+
+static void on_abort_answered(struct tmf *t)
+{
+	(void)t;
+	__atomic_store_n(&abort_answered, true, __ATOMIC_RELEASE);
+}
+
+static void do_abort(struct msg *m)
+{
+	(void)m;
+	abort_task = (struct tmf){ .function = TMF_ABORT_TASK, .nexus = &origin.nexus[0], .tag = 77, .done = on_abort_answered };
+	tmf_start(&abort_task);
+}
+
+static bool is_set(void *arg)
+{
+	return __atomic_load_n((bool *)arg, __ATOMIC_ACQUIRE);
+}
+
+static bool is_held(void *arg)
+{
+	return __atomic_load_n((struct disk_io **)arg, __ATOMIC_ACQUIRE) != NULL;
+}
+
+static struct reactor_timer look_again;
+
+/* The owner's reactor, until its command is marked. */
+static void on_look(struct reactor_timer *t)
+{
+	struct scsi_cmd *cmd = caa_container_of(at_medium, struct scsi_cmd, io);
+
+	if (cmd->aborted)
+		__atomic_store_n(&seen_aborted, true, __ATOMIC_RELEASE);
+	else
+		reactor_timer_arm(&owner.reactor[0], t, 1000000);
+}
+
+static void do_look(struct msg *m)
+{
+	(void)m;
+	look_again.fn = on_look;
+	on_look(&look_again);
+}
+
+static void do_go_on(struct msg *m)
+{
+	(void)m;
+	at_medium->done(at_medium);
+}
+
+/* SAM-5 7.2: what is executed elsewhere is aborted there; the answer comes when nothing more of it can reach the medium. */
+static void abort_reaches_the_owner(void **state)
+{
+	at_medium = NULL;
+	writes = 0;
+	write_same_ended = abort_answered = seen_aborted = false;
+	begin(-1, 1, by_tls(state));
+	disk.disk.ops = &holding_ops;
+	assert_true(control(&origin, &owner, link_is_up, &origin, 5000));
+	start_write_same.fn = do_write_same;
+	reactor_post(&origin.reactor[0], &start_write_same);
+	assert_true(control(&origin, &owner, is_held, &at_medium, 5000));
+	start_abort.fn = do_abort;
+	reactor_post(&origin.reactor[0], &start_abort);
+	look.fn = do_look;
+	reactor_post(&owner.reactor[0], &look);
+	assert_true(control(&origin, &owner, is_set, &seen_aborted, 5000));
+	assert_false(is_set(&abort_answered)); /* it is still at the medium */
+	go_on.fn = do_go_on;
+	reactor_post(&owner.reactor[0], &go_on);
+	assert_true(control(&origin, &owner, is_set, &abort_answered, 5000));
+	assert_true(is_set(&write_same_ended));
+	assert_true(write_same.aborted);
+	assert_int_equal(abort_task.response, TMF_COMPLETE);
+	assert_int_equal(writes, 1); /* the rest was left out */
+	end();
+}
+
+/* What travels with each block goes over the link with it, however often the wire breaks. */
+static void protection_information(void **state)
+{
+	(void)state;
+	step = BLOCK + PI_LEN;
+	begin(100000, 1, false);
+	run_load();
+	end();
+	step = BLOCK;
+	assert_true(proxy.breaks > 20);
 }
 
 static bool never(void *arg)
@@ -477,8 +671,19 @@ static bool never(void *arg)
 
 static void wrong_key(void **state)
 {
-	(void)state;
-	begin(-1, 2);
+	begin(-1, 2, by_tls(state));
+	assert_false(control(&origin, &owner, never, NULL, 500));
+	assert_false(link_is_up(&origin));
+	end();
+}
+
+/* Who wants TLS takes nobody who doesn't, and the other way round. */
+static void one_side_tls(void **state)
+{
+	nodes_init(-1, 1);
+	origin.tls = by_tls(state);
+	owner.tls = !by_tls(state);
+	nodes_start();
 	assert_false(control(&origin, &owner, never, NULL, 500));
 	assert_false(link_is_up(&origin));
 	end();
@@ -490,8 +695,7 @@ static void strangers(void **state)
 	char noise[4096];
 	int fd[8];
 
-	(void)state;
-	begin(-1, 1);
+	begin(-1, 1, by_tls(state));
 	srandom(3);
 	for (int i = 0; i < 8; i++) {
 		fd[i] = socket_at(PORT_OWNER, true);
@@ -515,13 +719,24 @@ static void strangers(void **state)
 	end();
 }
 
+#define BY_TLS(test) { .name = #test " by TLS", .test_func = test, .initial_state = &owner }
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(whole_wire),
+		BY_TLS(whole_wire),
+		cmocka_unit_test(abort_reaches_the_owner),
+		BY_TLS(abort_reaches_the_owner),
 		cmocka_unit_test(breaking_wire),
+		BY_TLS(breaking_wire),
+		cmocka_unit_test(protection_information),
 		cmocka_unit_test(wrong_key),
+		BY_TLS(wrong_key),
+		cmocka_unit_test(one_side_tls),
+		BY_TLS(one_side_tls),
 		cmocka_unit_test(strangers),
+		BY_TLS(strangers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

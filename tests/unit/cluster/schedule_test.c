@@ -25,6 +25,7 @@ struct kind {
 	const char *name;
 	uint32_t nodes;
 	bool two_node;
+	bool power;	/* losses of power on all nodes at once: what is durable must survive, whatever was under way */
 	bool any_fault; /* also faults that take the memory of all: only what is durable must survive */
 };
 
@@ -90,6 +91,42 @@ static void end_partition(struct fake *f, const struct kind *k)
 	fake_heal(f);
 }
 
+static void power_loss(struct fake *f)
+{
+	for (uint32_t i = 1; i <= f->nodes; i++)
+		if (f->node[i].running)
+			fake_crash(f, i);
+	fake_heal(f);
+}
+
+/* Operations go on while a node ends, and while it joins again; then all goes dark. */
+static void busy_power_loss(struct fake *f, const struct kind *k, uint32_t node)
+{
+	if (f->node[node].running && may_fault(f, k) && !f->partitions) {
+		if (fake_random(f) % 2)
+			fake_crash(f, node);
+		else
+			fake_kill(f, node);
+		steps(f, fake_random(f) % 100);
+		fake_fenced(f, node);
+		propose_somewhere(f);
+		steps(f, fake_random(f) % 100);
+		start_down(f);
+	}
+	for (unsigned n = fake_random(f) % 400; n && !fake_serving(f, node); n--) {
+		if (fake_random(f) % 8 == 0)
+			propose_somewhere(f);
+		if (fake_random(f) % 40 == 0)
+			f->node[node].paused = f->node[node].running; /* the others go on without it */
+		steps(f, 1);
+	}
+	if (fake_random(f) % 4 == 0)
+		steps(f, fake_random(f) % 60);
+	power_loss(f);
+	if (fake_random(f) % 2)
+		start_down(f);
+}
+
 static void act(struct fake *f, const struct kind *k)
 {
 	uint32_t node = 1 + fake_random(f) % f->nodes;
@@ -125,6 +162,10 @@ static void act(struct fake *f, const struct kind *k)
 		if (f->node[node].running)
 			replog_timer(f->node[node].log, f->now += 300000000ull);
 		break;
+	case 8:
+		if (k->power)
+			busy_power_loss(f, k, node);
+		break;
 	default:
 		propose_somewhere(f);
 	}
@@ -146,11 +187,13 @@ static void verdict(struct fake *f, const struct kind *k, uint64_t seed, const c
  * acknowledged: one of them is then refused rather than merged, and what it alone has is kept for the operator. */
 static bool refused(struct fake *f, const struct kind *k, uint32_t node)
 {
-	return k->any_fault && f->node[node].running && replog_state(f->node[node].log) == CLUSTER_DIVERGED;
+	return (k->any_fault || k->power) && f->node[node].running && replog_state(f->node[node].log) == CLUSTER_DIVERGED;
 }
 
 static bool kept_aside(struct fake *f, const struct kind *k, const struct fake_proposal *pr)
 {
+	if (k->power)
+		return false; /* all that was acknowledged has to be in the history that goes on */
 	for (uint32_t i = 1; i <= f->nodes; i++)
 		if (refused(f, k, i) && f->node[i].toy.cell[pr->op.cell] == pr->op.value)
 			return true;
@@ -171,7 +214,7 @@ static const char *all_there(struct fake *f, const struct kind *k, unsigned *nre
 
 			if (!pr->finished)
 				return "a proposal was never answered";
-			if (pr->status != PROPOSE_OK || (k->any_fault && !pr->op.persist))
+			if (pr->status != PROPOSE_OK || ((k->any_fault || k->power) && !pr->op.persist))
 				continue;
 			if (f->node[i].toy.cell[pr->op.cell] != pr->op.value && !kept_aside(f, k, pr)) {
 				print_error("proposal %zu is not on node %u\n", p, i);
@@ -203,7 +246,7 @@ static unsigned run(const struct kind *k, uint64_t seed, bool trace, unsigned *n
 	fake_init(&f, k->nodes, seed);
 	f.trace = trace;
 	f.two_node = k->two_node;
-	f.follow = !k->any_fault; /* who loses the memory of all also loses that somebody is still to be fenced */
+	f.follow = !k->any_fault && !k->power; /* who loses the memory of all also loses that somebody is still to be fenced */
 	for (uint32_t i = 1; i <= k->nodes; i++) {
 		f.owner[i] = true;
 		fake_start(&f, i);
@@ -247,25 +290,37 @@ static void run_kind(const struct kind *k)
 static void three_nodes_minority_faults(void **state)
 {
 	(void)state;
-	run_kind(&(struct kind){ "three nodes, minority faults", 3, false, false });
+	run_kind(&(struct kind){ .name = "three nodes, minority faults", .nodes = 3 });
 }
 
 static void five_nodes_minority_faults(void **state)
 {
 	(void)state;
-	run_kind(&(struct kind){ "five nodes, minority faults", 5, false, false });
+	run_kind(&(struct kind){ .name = "five nodes, minority faults", .nodes = 5 });
 }
 
 static void three_nodes_any_fault(void **state)
 {
 	(void)state;
-	run_kind(&(struct kind){ "three nodes, any fault", 3, false, true });
+	run_kind(&(struct kind){ .name = "three nodes, any fault", .nodes = 3, .any_fault = true });
 }
 
 static void two_nodes_with_fencing(void **state)
 {
 	(void)state;
-	run_kind(&(struct kind){ "two nodes, fencing", 2, true, false });
+	run_kind(&(struct kind){ .name = "two nodes, fencing", .nodes = 2, .two_node = true });
+}
+
+static void three_nodes_power_loss(void **state)
+{
+	(void)state;
+	run_kind(&(struct kind){ .name = "three nodes, power loss of all", .nodes = 3, .power = true });
+}
+
+static void five_nodes_power_loss(void **state)
+{
+	(void)state;
+	run_kind(&(struct kind){ .name = "five nodes, power loss of all", .nodes = 5, .power = true });
 }
 
 int main(void)
@@ -275,6 +330,8 @@ int main(void)
 		cmocka_unit_test(five_nodes_minority_faults),
 		cmocka_unit_test(three_nodes_any_fault),
 		cmocka_unit_test(two_nodes_with_fencing),
+		cmocka_unit_test(three_nodes_power_loss),
+		cmocka_unit_test(five_nodes_power_loss),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

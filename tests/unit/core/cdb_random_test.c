@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "core/aca.h"
 #include "core/cdb.h"
 #include "fake_target.h"
 
@@ -110,6 +111,8 @@ static void one_round(struct fake_target *f, uint8_t *data)
 	while (f->lu->wipe) /* SANITIZE, FORMAT UNIT with IMMED=1 */
 		fake_turn(f);
 	fake_turn(f), fake_turn(f);
+	for (uint32_t i = 0; i < f->nexus.nitl; i++) /* NACA=1: else nothing but ACA ACTIVE would follow */
+		aca_clear(&f->nexus.itl[i]);
 	if (!legal(f->cmd.status))
 		fail_msg("CDB %02x %02x …: status %02xh", cdb[0], cdb[1], f->cmd.status);
 	if (f->cmd.status == STATUS_CHECK_CONDITION)

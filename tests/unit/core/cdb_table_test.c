@@ -15,9 +15,28 @@
 /* SPC-4 4.2.5.1: the group code gives the length of the CDB */
 static uint8_t length_of_group(uint8_t opcode)
 {
-	static const uint8_t len[8] = { 6, 10, 10, 32, 16, 12, 0, 0 };
+	static const uint8_t len[8] = { 6, 10, 10, 32, 16, 12, 0, 0 }; /* group 3 here: 7Fh, ADDITIONAL CDB LENGTH 18h */
 
 	return len[opcode >> 5];
+}
+
+/* Nothing but what says which command it is; where service action and length stand differs with 7Fh (SPC-4 4.2.3). */
+static void bare_cdb(const struct cdb_row *row, uint8_t cdb[32])
+{
+	memset(cdb, 0, 32);
+	cdb[0] = row->opcode;
+	if (row->opcode == 0x7f) {
+		cdb[7] = 0x18;
+		put_be16(cdb + 8, row->sa);
+	} else if (row->sa != CDB_NO_SA) {
+		cdb[1] = row->sa;
+	}
+}
+
+/* Commands of 32 bytes are for logical units with type 2 protection. */
+static void suit(struct fake_target *f, const struct cdb_row *row)
+{
+	f->lu->pi_type = row->opcode == 0x7f ? PI_TYPE_2 : PI_NONE;
 }
 
 static void rows_are_sorted_and_found(void **state)
@@ -29,8 +48,9 @@ static void rows_are_sorted_and_found(void **state)
 	(void)state;
 	assert_true(n > 40);
 	for (size_t i = 0; i < n; i++) {
-		uint8_t cdb[32] = { row[i].opcode, row[i].sa == CDB_NO_SA ? 0 : row[i].sa };
+		uint8_t cdb[32];
 
+		bare_cdb(&row[i], cdb);
 		if (i)
 			assert_true(row[i - 1].opcode < row[i].opcode ||
 				    (row[i - 1].opcode == row[i].opcode && row[i - 1].sa < row[i].sa));
@@ -62,9 +82,11 @@ static void usage_data(void **state)
 
 		assert_int_equal(r->cdb_len, length_of_group(r->opcode));
 		assert_int_equal(r->usage[0], r->opcode);
-		if (r->sa != CDB_NO_SA)
+		if (r->opcode == 0x7f)
+			assert_int_equal(get_be16(r->usage + 8), r->sa);
+		else if (r->sa != CDB_NO_SA)
 			assert_int_equal(r->usage[1] & 0x1f, r->sa);
-		assert_int_equal(r->usage[r->cdb_len - 1], 0); /* CONTROL: no NACA */
+		assert_int_equal(r->usage[r->opcode == 0x7f ? 1 : r->cdb_len - 1], 0); /* CONTROL: NACA is every row's */
 		for (int b = r->cdb_len; b < 32; b++)
 			assert_int_equal(r->usage[b], 0);
 		assert_non_null(r->exec);
@@ -82,7 +104,7 @@ static void usage_covers_the_layout(void **state)
 		{ LAYOUT_ALLOC_PR_OUT, 5, 8 }, { LAYOUT_ALLOC_12, 6, 9 }, { LAYOUT_ALLOC_16, 10, 13 },
 		{ LAYOUT_LBA_6, 2, 4 },	    { LAYOUT_LBA_10, 2, 5 },	{ LAYOUT_LBA_10, 7, 8 },
 		{ LAYOUT_ALLOC_24, 6, 8 }, { LAYOUT_LBA_ATOMIC, 2, 9 }, { LAYOUT_LBA_ATOMIC, 12, 13 },
-		{ LAYOUT_LBA_12, 2, 9 },    { LAYOUT_LBA_16, 2, 13 },
+		{ LAYOUT_LBA_12, 2, 9 },    { LAYOUT_LBA_16, 2, 13 },	{ LAYOUT_LBA_32, 12, 31 },
 	};
 	size_t n;
 	const struct cdb_row *row = cdb_rows(&n);
@@ -103,9 +125,16 @@ static void reserved_bits_of_every_row(void **state)
 
 	for (size_t i = 0; i < n; i++)
 		for (int bit = 8; bit < row[i].cdb_len * 8; bit++) {
-			uint8_t cdb[32] = { row[i].opcode, row[i].sa == CDB_NO_SA ? 0 : row[i].sa };
-			bool is_sa = row[i].sa != CDB_NO_SA && bit < 13;
+			bool variable = row[i].opcode == 0x7f;
+			bool is_sa = variable ? bit >= 56 && bit < 80 : row[i].sa != CDB_NO_SA && bit < 13;
+			uint8_t cdb[32];
 
+			if (bit == 8 * (variable ? 1 : row[i].cdb_len - 1) + 2) /* NACA: NORMACA=1, SPC-4 6.6.2 */
+				continue;
+			if (variable && bit / 8 == 10 && bit % 8 >= 5) /* RDPROTECT … of a unit with type 2 */
+				continue;
+			suit(f, &row[i]);
+			bare_cdb(&row[i], cdb);
 			if (is_sa || (row[i].usage[bit / 8] & 1 << bit % 8))
 				continue;
 			cdb[bit / 8] |= 1 << bit % 8;
@@ -146,8 +175,9 @@ static void no_logical_unit(void **state)
 
 	f->at_lun = 9;
 	for (size_t i = 0; i < n; i++) {
-		uint8_t cdb[32] = { row[i].opcode, row[i].sa == CDB_NO_SA ? 0 : row[i].sa };
+		uint8_t cdb[32];
 
+		bare_cdb(&row[i], cdb);
 		fake_run(f, cdb, row[i].cdb_len, NULL, 0);
 		if (row[i].opcode == 0x12 || row[i].opcode == 0xa0 || row[i].opcode == 0x03)
 			assert_good(f);
@@ -163,9 +193,11 @@ static void unit_attention_goes_first(void **state)
 	const struct cdb_row *row = cdb_rows(&n);
 
 	for (size_t i = 0; i < n; i++) {
-		uint8_t cdb[32] = { row[i].opcode, row[i].sa == CDB_NO_SA ? 0 : row[i].sa };
+		uint8_t cdb[32];
 		bool exempt = row[i].opcode == 0x12 || row[i].opcode == 0xa0 || row[i].opcode == 0x03;
 
+		suit(f, &row[i]);
+		bare_cdb(&row[i], cdb);
 		f->nexus.itl[0].ua.n = 0;
 		ua_queue_push(&f->nexus.itl[0].ua, UA_CAPACITY_CHANGED);
 		fake_run(f, cdb, row[i].cdb_len, NULL, 0);

@@ -426,24 +426,191 @@ static void same_list_identifier_twice(void **state)
 static void third_party_copy_page(void **state)
 {
 	struct fake_target *f = *state;
-	uint8_t cdb[6] = { 0x12, 1, 0x8f, 1, 0 };
+	static const uint16_t types[] = { 0x0000, 0x0001, 0x0004, 0x0008, 0x0106, 0x0108, 0x8001 };
+	uint8_t cdb[6] = { 0x12, 1, 0x8f, 4, 0 };
 	uint32_t at = 4, seen = 0;
 
-	fake_run(f, cdb, 6, NULL, 256);
+	fake_run(f, cdb, 6, NULL, 1024);
 	assert_good(f);
 	assert_int_equal(f->cmd.data_in_len, 4 + get_be16(f->cmd.buf + 2));
 	while (at < f->cmd.data_in_len) {
 		uint16_t len = get_be16(f->cmd.buf + at + 2);
 
 		assert_int_equal(len % 4, 0); /* SPC-4 7.8.17.2 */
+		assert_true(seen < 7);
+		assert_int_equal(get_be16(f->cmd.buf + at), types[seen++]);
 		at += 4 + len;
-		seen++;
 	}
 	assert_int_equal(at, f->cmd.data_in_len);
-	assert_int_equal(seen, 4);
+	assert_int_equal(seen, 7);
 	cdb[1] = cdb[2] = 0;
 	fake_run(f, cdb, 6, NULL, 256);
 	assert_int_equal(f->cmd.buf[5] & 0x08, 0x08); /* 3PC */
+}
+
+/* ---- (LID4) ---------------------------------------------------------------------------------- */
+
+/* The same lists behind the header of 48 bytes (SPC-4 table 126). */
+static uint32_t lid4(uint8_t *out, const struct list *l, uint32_t id, bool immed)
+{
+	memset(out, 0, 48);
+	out[0] = 0x01;
+	put_be16(out + 2, 0x20);
+	out[15] = immed;
+	out[16] = 0xff;
+	put_be32(out + 20, id);
+	put_be16(out + 42, 32 * l->targets);
+	put_be16(out + 44, 28 * l->segments);
+	memcpy(out + 48, l->data + 16, l->len - 16);
+	return l->len + 32;
+}
+
+static void copy_lid4(struct fake_target *f, const uint8_t *data, uint32_t len)
+{
+	uint8_t cdb[16];
+
+	copy_cdb(cdb, len);
+	cdb[1] = 0x01;
+	fake_run(f, cdb, 16, data, len);
+}
+
+static const uint8_t *receive_lid4(struct fake_target *f, uint8_t sa, uint32_t id)
+{
+	uint8_t cdb[16] = { 0x84, sa, [12] = 1 };
+
+	put_be32(cdb + 2, id);
+	fake_run(f, cdb, 16, NULL, 256);
+	return f->cmd.buf;
+}
+
+static void lid4_copies(void **state)
+{
+	struct fake_target *f = *state;
+	struct list *l = list_new(f, 0);
+	uint8_t data[512];
+	const uint8_t *p;
+
+	receive_lid4(f, 5, 0x12345678);
+	fake_assert_bad_field(f, 2);
+	fill(f, 0, 3000, 3);
+	add_segment(l, 0, 0, 3000, 0, 60000);
+	add_segment(l, 0, 0, 1, 17, 1);
+	copy_lid4(f, data, lid4(data, l, 0x12345678, false));
+	assert_good(f);
+	assert_memory_equal(f->disk.data + 2 * 512, f->disk.data + 60002 * 512, 2998 * 512);
+	p = receive_lid4(f, 5, 0x12345678);
+	assert_int_equal(get_be32(p), 28);
+	assert_int_equal(p[4], 0x01);
+	assert_int_equal(p[5], 0x01);
+	assert_int_equal(get_be16(p + 6), 6); /* READs and WRITEs: 1 MiB each at most */
+	assert_int_equal(get_be32(p + 8), 0xfffffffe);
+	assert_int_equal(p[15], 0);
+	assert_int_equal(get_be64(p + 16), 3001 * 512);
+	assert_int_equal(get_be16(p + 24), 2);
+	p = receive_lid4(f, 6, 0x12345678);
+	assert_int_equal(get_be32(p), 32);
+	assert_int_equal(get_be32(p + 32), 0); /* HELD DATA LENGTH */
+}
+
+static void lid4_wrong_headers(void **state)
+{
+	static const struct {
+		uint32_t offset;
+		uint8_t value;
+		sense_t sense;
+	} cases[] = {
+		{ 0, 0x00, SENSE(5, 0x26, 0x00) }, { 1, 0x08, SENSE(5, 0x26, 0x00) }, { 1, 0x18, SENSE(5, 0x26, 0x00) },
+		{ 3, 0x10, SENSE(5, 0x26, 0x00) }, { 15, 0x02, SENSE(5, 0x26, 0x00) }, { 16, 0xe4, SENSE(5, 0x26, 0x00) },
+		{ 43, 31, SENSE(5, 0x1a, 0x00) },  { 43, 64, SENSE(5, 0x1a, 0x00) },   { 45, 29, SENSE(5, 0x1a, 0x00) },
+		{ 47, 1, SENSE(5, 0x1a, 0x00) },   { 48, 0xe0, SENSE(5, 0x26, 0x07) }, { 80, 0x0a, SENSE(5, 0x26, 0x09) },
+	};
+	struct fake_target *f = *state;
+	struct list *l = list_new(f, 0);
+	uint8_t data[512];
+	uint32_t len;
+
+	add_segment(l, 0, 0, 8, 0, 100);
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		len = lid4(data, l, 1, false);
+		data[cases[i].offset] = cases[i].value;
+		copy_lid4(f, data, len);
+		if (fake_sense(f) != cases[i].sense)
+			fail_msg("case %u: sense %06x", i, fake_sense(f));
+	}
+	len = lid4(data, l, 1, false);
+	for (uint32_t n = 1; n < len; n++) {
+		copy_lid4(f, data, n);
+		assert_sense(f, SENSE(5, 0x1a, 0x00));
+	}
+	assert_int_equal(f->disk.ops[DISK_READ] + f->disk.ops[DISK_WRITE], 0);
+}
+
+/* One space of identifiers (5.17.4.2). */
+static void lid1_and_lid4_share_identifiers(void **state)
+{
+	struct fake_target *f = *state;
+	struct list *l = list_new(f, 9);
+	uint8_t data[512];
+
+	add_segment(l, 0, 0, 8, 0, 100);
+	copy(f, l);
+	assert_int_equal(receive_lid4(f, 5, 9)[5], 0x01);
+	assert_int_equal(f->cmd.buf[4], 0x00);
+	copy_lid4(f, data, lid4(data, l, 9, false));
+	receive(f, 0, 9);
+	assert_good(f);
+}
+
+static void lid4_in_background(void **state)
+{
+	struct fake_target *f = *state;
+	struct list *l = list_new(f, 0);
+	uint8_t data[512], abort_cdb[16] = { 0x83, 0x1c, [5] = 7 };
+	const uint8_t *p;
+
+	fill(f, 0, 9000, 5);
+	f->disk.later = true;
+	add_segment(l, 0, 0, 9000, 0, 30000);
+	add_segment(l, 0, 0, 9000, 0, 50000);
+	copy_lid4(f, data, lid4(data, l, 7, true));
+	assert_good(f);
+	p = receive_lid4(f, 5, 7);
+	assert_int_equal(p[5], 0x12);
+	while (receive_lid4(f, 5, 7)[5] == 0x12)
+		fake_turn(f);
+	assert_int_equal(f->cmd.buf[5], 0x01);
+	assert_memory_equal(f->disk.data, f->disk.data + 50000 * 512, 9000 * 512);
+	copy_lid4(f, data, lid4(data, l, 7, true));
+	assert_good(f);
+	fake_turn(f);
+	fake_run(f, abort_cdb, 16, NULL, 0);
+	assert_good(f);
+	assert_int_equal(receive_lid4(f, 5, 7)[5], 0x60);
+	assert_true(cds_list_empty(&f->lu->shard[0].tasks));
+}
+
+/* The command that waits for the end of its copy ends with COMMANDS CLEARED BY DEVICE SERVER (5.17.4.7). */
+static void foreground_is_aborted(void **state)
+{
+	struct fake_target *f = *state;
+	struct list *l = list_new(f, 7);
+	struct scsi_cmd stop = { .nexus = &f->nexus, .cdb = { 0x83, 0x1c, [5] = 7 }, .done = second_done };
+	uint8_t cdb[16];
+
+	add_segment(l, 0, 0, 30000, 0, 30000);
+	f->disk.later = true;
+	fake_start(f, cdb, copy_cdb(cdb, l->len), l->data, l->len);
+	fake_turn(f);
+	second_ended = false;
+	cmd_init(&stop);
+	cmd_decode(&stop);
+	cmd_execute(&stop);
+	for (int i = 0; i < 4; i++)
+		fake_turn(f);
+	assert_true(f->ended && second_ended);
+	assert_int_equal(stop.status, STATUS_GOOD);
+	assert_sense(f, SENSE(0xa, 0x2f, 0x02));
+	assert_null(f->disk.pending);
 }
 
 int main(void)
@@ -453,6 +620,8 @@ int main(void)
 		T(copies_segments), T(between_logical_units), T(only_what_the_nexus_sees), T(wrong_lists), T(lengths), T(limits),
 		T(failures_are_told), T(results_are_bounded), T(reservations_made_meanwhile), T(gate_closes_meanwhile),
 		T(aborted), T(same_list_identifier_twice), T(third_party_copy_page),
+		T(lid4_copies), T(lid4_wrong_headers), T(lid1_and_lid4_share_identifiers), T(lid4_in_background),
+		T(foreground_is_aborted),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "core/buf.h"
+#include "core/rod.h"
 
 /* ---- a disk in memory ------------------------------------------------------------------------ */
 
@@ -57,7 +58,12 @@ static void submit(struct disk *disk, struct disk_io *io)
 	d->nesting--;
 }
 
-static const struct disk_ops ops = { .name = "memory", .submit = submit };
+static void closed(struct disk *d)
+{
+	(void)d; /* part of the fixture */
+}
+
+static const struct disk_ops ops = { .name = "memory", .submit = submit, .close = closed };
 
 static void disk_init(struct fake_disk *d)
 {
@@ -87,6 +93,7 @@ static struct lu *lu_setup(struct fake_target *f, const char *name)
 	lu->disk = &f->disk.disk;
 	lu->gate = &f->gate;
 	lu->mode = &f->mode;
+	lu->mode_default.wce = true;
 	return lu;
 }
 
@@ -151,6 +158,7 @@ int fake_teardown(void **state)
 
 	cmd_fini(&f->cmd);
 	nexus_detach(&f->nexus);
+	rods_free(&f->core);
 	lu_free(f->lu);
 	lu_free(f->ro);
 	buf_pool_free(f->reactor.bufs);
@@ -181,6 +189,7 @@ void fake_start(struct fake_target *f, const uint8_t *cdb, size_t cdb_len, const
 	*cmd = (struct scsi_cmd){ .nexus = &f->nexus, .lun = { 0, f->at_lun }, .write = data != NULL,
 				  .read = !data && expected, .expected_len = expected, .done = ended };
 	memcpy(cmd->cdb, cdb, cdb_len);
+	cmd->cdb_got = cdb_len;
 	f->ended = false;
 	cmd_init(cmd);
 	cmd_decode(cmd);

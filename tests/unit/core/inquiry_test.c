@@ -90,7 +90,7 @@ static void every_supported_page(void **state)
 	assert_good(f);
 	n = f->cmd.buf[3];
 	memcpy(pages, f->cmd.buf + 4, n);
-	assert_memory_equal(pages, "\x00\x80\x83\x86\x87\x88\x8f\xb0\xb1\xb2", 10);
+	assert_memory_equal(pages, "\x00\x80\x83\x86\x87\x88\x8f\xb0\xb1\xb2\xb4", 11);
 	for (unsigned i = 0; i < n; i++) {
 		if (i)
 			assert_true(pages[i] > pages[i - 1]); /* ascending, SPC-4 7.8.13 */
@@ -202,11 +202,37 @@ static void limits_and_provisioning(void **state)
 	assert_true(get_be16(f->cmd.buf + 4) >= 0x0401);
 }
 
+/* SBC-4: one descriptor of eight bytes per block length. */
+static void block_lengths_and_protection(void **state)
+{
+	static const uint8_t checks[] = { [PI_NONE] = 0, [PI_TYPE_1] = 0x05, [PI_TYPE_2] = 0x05, [PI_TYPE_3] = 0x04 };
+	struct fake_target *f = *state;
+
+	for (int type = PI_NONE; type <= PI_TYPE_3; type++) {
+		f->lu->pi_type = type;
+		f->lu->block_size = type & 1 ? 4096 : 512;
+		inquiry(f, 1, 0xb4, 255);
+		assert_good(f);
+		assert_int_equal(get_be16(f->cmd.buf + 2), 8);
+		assert_int_equal(get_be32(f->cmd.buf + 4), f->lu->block_size);
+		assert_int_equal(f->cmd.buf[8], checks[type]);
+		assert_int_equal(f->cmd.buf[9], 1 << type); /* TxPS: this type and no other */
+		inquiry(f, 1, 0x86, 255);
+		assert_int_equal(f->cmd.buf[4] & 0x07, checks[type]); /* the same is told there */
+	}
+	f->lu->cdrom = true;
+	inquiry(f, 1, 0xb4, 255);
+	fake_assert_bad_field(f, 2);
+	f->lu->cdrom = false;
+	f->lu->pi_type = PI_NONE;
+	f->lu->block_size = FAKE_BLOCK;
+}
+
 /* The owner and a node without the disk must tell the same (identity of DESIGN: everywhere). */
 static void the_same_without_the_disk(void **state)
 {
 	struct fake_target *f = *state;
-	static const uint8_t pages[] = { 0x80, 0x83, 0x86, 0xb0, 0xb1, 0xb2 };
+	static const uint8_t pages[] = { 0x80, 0x83, 0x86, 0x8f, 0xb0, 0xb1, 0xb2, 0xb4 };
 	uint8_t with[1024];
 
 	for (unsigned i = 0; i < sizeof(pages); i++) {
@@ -227,7 +253,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_setup_teardown(name, fake_setup, fake_teardown)
-		T(standard_data), T(allocation_length_cuts), T(page_without_evpd), T(no_logical_unit), T(every_supported_page),
+		T(standard_data), T(allocation_length_cuts), T(page_without_evpd), T(no_logical_unit), T(every_supported_page), T(block_lengths_and_protection),
 		T(serial_number), T(designators), T(longest_target_name), T(limits_and_provisioning), T(the_same_without_the_disk),
 	};
 

@@ -32,7 +32,7 @@ static const uint8_t *log_page(struct fake_target *f, uint8_t page)
 static void every_listed_page(void **state)
 {
 	struct fake_target *f = *state;
-	static const uint8_t wanted[] = { 0x00, 0x02, 0x03, 0x0c, 0x0d, 0x10, 0x15, 0x19, 0x2f };
+	static const uint8_t wanted[] = { 0x00, 0x02, 0x03, 0x0c, 0x0d, 0x0e, 0x10, 0x15, 0x19, 0x2f };
 	uint8_t pages[64];
 	const uint8_t *p = log_page(f, 0);
 	uint32_t n = f->cmd.data_in_len - 4;

@@ -316,7 +316,7 @@ static void task_management_functions(void **state)
 
 	RUN(f, 64, 0xa3, 0x0d, 0, 0, 0, 0, 0, 0, 0, 64, 0, 0);
 	assert_int_equal(f->cmd.data_in_len, 4);
-	assert_int_equal(f->cmd.buf[0], 0xda);
+	assert_int_equal(f->cmd.buf[0], 0xfe);
 	RUN(f, 64, 0xa3, 0x0d, 0x80, 0, 0, 0, 0, 0, 0, 64, 0, 0);
 	assert_int_equal(f->cmd.data_in_len, 16);
 	assert_int_equal(f->cmd.buf[3], 12);

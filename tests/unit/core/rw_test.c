@@ -151,12 +151,16 @@ static void reserved_bits(void **state)
 			fake_rw(f, pairs[i].write, bad_flags[k], 0, 1, data, 512);
 			fake_assert_bad_field(f, 1);
 		}
-	for (int i = 0; i < NPAIRS; i++) { /* NACA with NORMACA=0, SPC-4 4.3.4 */
+	for (int i = 0; i < NPAIRS; i++) { /* CONTROL: all but NACA, SAM-5 5.2 */
 		size_t len = fake_rw_cdb(cdb, pairs[i].read, 0, 0, 1);
 
-		cdb[len - 1] = 0x04;
-		fake_run(f, cdb, len, NULL, 512);
-		fake_assert_bad_field(f, len - 1);
+		for (int bit = 0; bit < 8; bit++) {
+			cdb[len - 1] = 1 << bit;
+			if (bit == 2)
+				continue;
+			fake_run(f, cdb, len, NULL, 512);
+			fake_assert_bad_field(f, len - 1);
+		}
 	}
 	assert_int_equal(f->disk.ops[DISK_READ] + f->disk.ops[DISK_WRITE], 0);
 }
@@ -199,7 +203,7 @@ static void write_protect(void **state)
 		f->mode.swp = how == 2;
 		for (unsigned i = 0; i < sizeof(writers); i++) {
 			fake_rw(f, writers[i], 0, 0, 1, data, 512);
-			assert_sense(f, SENSE(7, 0x27, 0x00));
+			assert_sense(f, how == 2 ? SENSE(7, 0x27, 0x02) : SENSE(7, 0x27, 0x00));
 		}
 	}
 	assert_int_equal(f->disk.ops[DISK_WRITE], 0);

@@ -10,16 +10,35 @@
 
 #include <cmocka.h>
 
-#include "core/wipe.h"
+#include "core/reactor.h"
 #include "fake_target.h"
+#include "fake_wipes.h"
 
 #define OVERWRITE 0x01
 #define BLOCK_ERASE 0x02
+#define CRYPTO_ERASE 0x03
 #define EXIT_FAILURE_MODE 0x1f
 #define IMMED 0x80
 #define AUSE 0x20
 #define IN_PROGRESS SENSE(2, 0x04, 0x1b)
 #define FAILED SENSE(3, 0x31, 0x03)
+
+static int setup(void **state)
+{
+	fake_setup(state);
+	fake_wipes_wire(*state);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	for (int i = 0; i < 3; i++) /* what the last barrier frees */
+		fake_turn(*state);
+	fake_wipes_end();
+	return fake_teardown(state);
+}
+
+/* ---- commands ---------------------------------------------------------------------------------------------------- */
 
 static size_t sanitize_cdb(uint8_t *cdb, uint8_t byte1, uint16_t len)
 {
@@ -138,6 +157,7 @@ static void format(void **state)
 {
 	struct fake_target *f = *state;
 	const uint8_t plain[6] = { 0x04 }, with_list[6] = { 0x04, 0x10 }, with_long[6] = { 0x04, 0x30 };
+	const uint8_t complete[6] = { 0x04, 0x18 }, complete_without_list[6] = { 0x04, 0x08 };
 	uint8_t list[8] = { 0 };
 
 	f->disk.data[0] = f->disk.data[FAKE_BLOCKS * 512 - 1] = 1;
@@ -147,6 +167,10 @@ static void format(void **state)
 	fake_run(f, with_list, 6, list, 4);
 	assert_good(f);
 	fake_run(f, with_long, 6, list, 8);
+	assert_good(f);
+	fake_run(f, complete, 6, list, 4);
+	assert_good(f);
+	fake_run(f, complete_without_list, 6, NULL, 0);
 	assert_good(f);
 	fake_run(f, with_list, 6, list, 3);
 	assert_sense(f, SENSE(5, 0x1a, 0));
@@ -196,7 +220,7 @@ static void wrong_fields(void **state)
 	sanitize(f, EXIT_FAILURE_MODE, list, 8);
 	fake_assert_bad_field(f, 7);
 	for (uint8_t sa = 0; sa < 0x20; sa++)
-		if (sa != OVERWRITE && sa != BLOCK_ERASE && sa != EXIT_FAILURE_MODE) {
+		if (sa != OVERWRITE && sa != BLOCK_ERASE && sa != EXIT_FAILURE_MODE) { /* CRYPTO ERASE: without a key */
 			sanitize(f, sa, NULL, 0);
 			fake_assert_bad_field(f, 1);
 		}
@@ -383,62 +407,128 @@ static void failure_is_left_by_exit(void **state)
 	assert_good(f);
 }
 
-/* ---- a restart in the middle ------------------------------------------------------------------------------ */
+/* ---- another owner goes on -------------------------------------------------------------------- */
 
-struct keeper {
-	struct fake_target *f;
-	int answer, kept, dropped;
-};
-
-static int keep(void *arg, const struct lu *lu, const struct wipe_record *r)
+/* What has been told is done and stable: whoever goes on from there leaves nothing out. */
+static void goes_on_from_where_it_was(void **state)
 {
-	struct keeper *k = arg;
+	struct fake_target *f = *state;
+	uint64_t told;
 
-	assert_ptr_equal(lu, k->f->lu);
-	if (!r) {
-		k->dropped++;
-		return 0;
-	}
-	assert_int_equal(k->f->disk.ops[DISK_WRITE], 0); /* before the first block is touched */
-	assert_int_equal(r->kind, WIPE_SANITIZE);
-	k->kept++;
-	return k->answer;
+	halfway(f, OVERWRITE | IMMED);
+	assert_int_equal(fake_wipes.reached, 0);
+	f->reactor.now += 2000000000;
+	f->disk.later = true;
+	while (!fake_wipes.reached)
+		fake_turn(f);
+	told = fake_wipes.reached;
+	assert_true(f->disk.ops[DISK_FLUSH] > 0);
+	for (uint64_t at = 0; at < told; at += 512)
+		assert_int_equal(f->disk.data[at], 'p');
+	f->gate.epoch++; /* the group has moved */
+	for (int i = 0; fake_wipes.run && i < 5; i++)
+		fake_turn(f);
+	assert_int_equal(fake_wipes.cancelled, 1);
+	assert_true(cds_list_empty(&f->lu->shard[0].admitted));
+	tur(f);
+	assert_sense(f, IN_PROGRESS); /* on every node */
+	memset(f->disk.data, 'x', told);
+	fake_wipes_run(fake_wipes.reached_pass, told);
+	to_the_end(f);
+	assert_int_equal(f->disk.data[told - 1], 'x'); /* not done again */
+	for (uint64_t at = told; at < FAKE_BLOCKS * 512ull; at += 512)
+		assert_int_equal(f->disk.data[at], 'p');
+	tur(f);
+	assert_good(f);
 }
 
-static void is_remembered(void **state)
+static void goes_on_in_a_later_pass(void **state)
+{
+	struct fake_target *f = *state;
+
+	fake_wipes.order = (struct wipe_order){ .kind = WIPE_SANITIZE, .op = WIPE_WRITE, .passes = 2, .invert = true,
+					 .pattern_len = 1, .pattern = { 0x5a } };
+	fake_wipes_run(1, 1 << 20);
+	while (fake_wipes.run)
+		fake_turn(f);
+	fake_turn(f), fake_turn(f);
+	assert_int_equal(f->disk.data[0], 0);
+	assert_int_equal(f->disk.data[1 << 20], 0xa5);
+	assert_int_equal(f->disk.data[FAKE_BLOCKS * 512 - 1], 0xa5);
+}
+
+/* Its epoch has not been published here yet: nothing is touched before. */
+static void waits_for_its_ownership(void **state)
+{
+	struct fake_target *f = *state;
+
+	fake_wipes.order = (struct wipe_order){ .kind = WIPE_FORMAT, .op = WIPE_ZERO, .passes = 1 };
+	f->gate.epoch = 5;
+	fake_wipes_run(0, 0);
+	f->gate.epoch = 4;
+	for (int i = 0; i < 5; i++)
+		fake_turn(f);
+	assert_int_equal(f->disk.ops[DISK_WRITE_ZEROES], 0);
+	assert_non_null(fake_wipes.run);
+}
+
+/* The node on which it entered does not own the unit: it has no medium open, and does not forward the command. */
+static void entered_elsewhere(void **state)
 {
 	struct fake_target *f = *state;
 	static const uint8_t list[5] = { 1, 0, 0, 1, 0x5a };
-	struct keeper k = { .f = f, .answer = -ENOSPC };
+	struct disk *disk = f->lu->disk;
 
-	f->core.wipe_keep.fn = keep;
-	f->core.wipe_keep.arg = &k;
-	sanitize(f, OVERWRITE, list, 5);
-	assert_sense(f, SENSE(4, 0x44, 0)); /* what can't be remembered is not begun */
-	assert_int_equal(f->disk.ops[DISK_WRITE], 0);
-	assert_null(f->lu->wipe);
-	k.answer = 0;
-	sanitize(f, OVERWRITE, list, 5);
+	f->gate.medium = GATE_FORWARD;
+	f->lu->disk = NULL;
+	sanitize(f, OVERWRITE | IMMED, list, 5);
 	assert_good(f);
-	assert_int_equal(k.kept, 2);
-	assert_int_equal(k.dropped, 1);
+	assert_int_equal(f->disk.ops[DISK_WRITE], 0);
+	f->lu->disk = disk;
+	f->gate.medium = GATE_REFUSE; /* standby */
+	f->gate.medium_sense = SENSE_LU_NOT_READY_STANDBY;
+	sanitize(f, OVERWRITE, list, 5);
+	assert_sense(f, IN_PROGRESS);
 }
 
-static void starts_locked_after_a_restart(void **state)
+/* ---- the key ---------------------------------------------------------------------------------- */
+
+static int erasures, erase_result;
+
+static int crypto_erase(struct disk *d)
+{
+	(void)d;
+	erasures++;
+	return erase_result;
+}
+
+static void cryptographic_erase(void **state)
 {
 	struct fake_target *f = *state;
-	const struct wipe_record r = { .kind = WIPE_SANITIZE };
+	struct disk_ops ops = *f->disk.disk.ops;
+	uint8_t rsoc[12] = { 0xa3, 0x0c, 3, 0x48, 0, 3, [9] = 255 };
 
-	assert_int_equal(wipe_restore(f->lu, &r), 0);
-	fake_rw(f, 0x28, 0, 0, 1, NULL, 512);
+	erasures = erase_result = 0;
+	sanitize(f, CRYPTO_ERASE, NULL, 0);
+	fake_assert_bad_field(f, 1); /* nothing is encrypted */
+	fake_run(f, rsoc, 12, NULL, 255);
+	assert_int_equal(f->cmd.buf[1] & 7, 1);
+	ops.crypto_erase = crypto_erase;
+	f->disk.disk.ops = &ops;
+	f->lu->disk_params.key_file = "key";
+	fake_run(f, rsoc, 12, NULL, 255);
+	assert_int_equal(f->cmd.buf[1] & 7, 3);
+	sanitize(f, CRYPTO_ERASE, NULL, 0);
+	assert_good(f);
+	assert_int_equal(erasures, 1);
+	assert_int_equal(f->disk.ops[DISK_WRITE] + f->disk.ops[DISK_DISCARD], 0);
+	erase_result = -EIO;
+	sanitize(f, CRYPTO_ERASE, NULL, 0);
 	assert_sense(f, FAILED);
-	sanitize(f, BLOCK_ERASE, NULL, 0);
-	assert_good(f);
-	fake_rw(f, 0x28, 0, 0, 1, NULL, 512);
-	assert_good(f);
+	tur(f);
+	assert_sense(f, FAILED);
 }
 
-/* A unit that another node may take over. */
 static void not_offered(void **state)
 {
 	struct fake_target *f = *state;
@@ -462,11 +552,12 @@ static void not_offered(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-#define T(name) cmocka_unit_test_setup_teardown(name, fake_setup, fake_teardown)
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 		T(overwrites_every_block), T(passes_and_inversion), T(block_erase), T(format), T(wrong_fields),
 		T(others_are_refused), T(older_commands_end_first), T(goes_on_after_an_abort),
 		T(pauses_while_the_gate_is_closed), T(failure_is_left_by_success), T(failure_is_left_by_exit), T(not_offered),
-		T(is_remembered), T(starts_locked_after_a_restart),
+		T(goes_on_from_where_it_was), T(goes_on_in_a_later_pass), T(waits_for_its_ownership), T(entered_elsewhere),
+		T(cryptographic_erase),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

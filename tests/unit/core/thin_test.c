@@ -264,10 +264,10 @@ static void mode_subpages(void **state)
 	plain = pages_of(f);
 	mode_sense(f, 0x3f, 0xff);
 	assert_good(f);
-	assert_int_equal(pages_of(f), plain + 1);
+	assert_int_equal(pages_of(f), plain + 3); /* control extension, background control, logical block provisioning */
 	mode_sense(f, 0x1c, 0xff);
 	assert_good(f);
-	assert_int_equal(pages_of(f), 2);
+	assert_int_equal(pages_of(f), 3);
 	mode_sense(f, 0x1c, 0x00);
 	assert_good(f);
 	assert_int_equal(pages_of(f), 1);
@@ -279,7 +279,7 @@ static void mode_subpages(void **state)
 	mode_sense(f, 0x1c, 0x02);
 	fake_assert_bad_field(f, 3);
 	mode_sense(f, 0x3f, 0xff);
-	assert_int_equal(pages_of(f), plain);
+	assert_int_equal(pages_of(f), plain + 2);
 }
 
 /* ---- LOG SENSE -------------------------------------------------------------------------------------------- */
@@ -327,8 +327,8 @@ static void log_page(void **state)
 
 static void log_page_lists(void **state)
 {
-	static const uint8_t all[] = { 0x00, 0x02, 0x03, 0x0c, 0x0d, 0x10, 0x15, 0x19, 0x2f };
-	static const uint8_t subpages[] = { 0, 0, 0, 0xff, 2, 0, 3, 0, 0x0c, 0, 0x0d, 0, 0x10, 0, 0x15, 0, 0x19, 0, 0x2f, 0 };
+	static const uint8_t all[] = { 0x00, 0x02, 0x03, 0x0c, 0x0d, 0x0e, 0x10, 0x15, 0x19, 0x2f };
+	static const uint8_t subpages[] = { 0, 0, 0, 0xff, 2, 0, 3, 0, 0x0c, 0, 0x0d, 0, 0x0e, 0, 0x10, 0, 0x15, 0, 0x19, 0, 0x2f, 0 };
 	struct fake_target *f = *state;
 
 	log_sense(f, 0x40, 0, 0);

@@ -104,6 +104,30 @@ static void test_values(void **state)
 	config_free(c);
 }
 
+static void test_protection(void **state)
+{
+	char *text = edited("thin: yes", "protection: {type: 3, application_tag: target}");
+	struct config *c = parse_good(text);
+	uint8_t a[32], b[32];
+	(void)state;
+
+	assert_int_equal(c->lu[0].disk.pi_type, 3);
+	assert_string_equal(c->lu[0].disk.pi_path, "/srv/disk0.img.dif");
+	assert_true(c->lu[0].application_tag_ours);
+	assert_int_equal(c->lu[1].disk.pi_type, 0);
+	config_digest(c, a);
+	config_free(c);
+	free(text);
+	text = edited("thin: yes", "protection: {type: 3, path: /mnt/x, application_tag: initiator}");
+	c = parse_good(text);
+	assert_string_equal(c->lu[0].disk.pi_path, "/mnt/x");
+	assert_false(c->lu[0].application_tag_ours);
+	config_digest(c, b);
+	assert_memory_not_equal(a, b, 32);
+	config_free(c);
+	free(text);
+}
+
 static void test_targets(void **state)
 {
 	struct config *c = parse_good(full);
@@ -124,6 +148,20 @@ static void test_targets(void **state)
 	config_free(c);
 }
 
+static void test_mode_parameters(void **state)
+{
+	char *text = edited("write_cache: no", "d_sense: yes\n    swp: yes\n    tas: no\n    tst: 1\n    qerr: 3\n    qam: 0\n"
+					       "    ua_intlck: 2");
+	struct config *c = parse_good(text);
+	const struct mode_state *m = &c->lu[1].mode;
+	(void)state;
+
+	assert_true(m->dsense && m->swp && !m->tas && m->tst == 1 && m->qerr == 3 && m->qam == 0 && m->ua_intlck == 2);
+	assert_true(m->tcmos && m->scsip);
+	config_free(c);
+	free(text);
+}
+
 static void test_defaults(void **state)
 {
 	struct config *c = parse_good("cluster: {name: d}\nnodes: [{name: a, id: 1, portals: [\"::1\"]}]\n"
@@ -141,6 +179,7 @@ static void test_defaults(void **state)
 	assert_int_equal(c->lu[0].disk.block_size, 512);
 	assert_int_equal(c->lu[0].lb_per_pb_exp, 3);
 	assert_true(c->lu[0].write_cache);
+	assert_memory_equal(&c->lu[0].mode, &config_mode_default, sizeof(config_mode_default));
 	assert_string_equal(c->lu[0].id.vendor, "SANDEM");
 	assert_int_equal(c->nreactors, 1);
 	assert_int_equal(c->reactor_cpu[0], -1);
@@ -173,6 +212,12 @@ static const struct mistake mistakes[] = {
 	{ "portals: [10.77.0.2]", "portals: 10.77.0.2", 4, "nodes[1].portals", "list" },
 	{ "portals: [10.77.0.2]", "portals: []", 4, "nodes[1].portals", "at least 1" },
 	{ "write_cache: no", "write_cache: off", 17, "luns[1].write_cache", "neither true nor false" },
+	{ "write_cache: no", "tst: 2", 17, "luns[1].tst", "0 or 1" },
+	{ "write_cache: no", "qerr: 2", 17, "luns[1].qerr", "0, 1 or 3" },
+	{ "write_cache: no", "qam: 16", 17, "luns[1].qam", "0 or 1" },
+	{ "write_cache: no", "ua_intlck: 1", 17, "luns[1].ua_intlck", "0, 2 or 3" },
+	{ "write_cache: no", "qerr: 257", 17, "luns[1].qerr", "0, 1 or 3" },
+	{ "write_cache: no", "swp: 1", 17, "luns[1].swp", "neither true nor false" },
 	{ "id: 2", "id: two", 4, "nodes[1].id", "not a number" },
 	{ "id: 2", "id: -2", 4, "nodes[1].id", "not a number" },
 	{ "id: 2", "id: 4294967298", 4, "nodes[1].id", "not a number" },
@@ -220,6 +265,14 @@ static const struct mistake mistakes[] = {
 	{ "name: disk1", "name: disk0", 21, "targets[0].luns[0].name", "did you mean \"disk0\"?" },
 	{ "name: void, ", "name: disk0, ", 26, "targets[1].acls[1].luns[0].name", "no LUN \"void\"" },
 	{ "path: /dev/drbd0", "path: drbd0", 13, "luns[1].path", "absolute" },
+	{ "thin: yes", "protection: {type: 4}", 9, "luns[0].protection.type", "use 1, 2 or 3" },
+	{ "thin: yes", "protection: {type: 1, path: dif}", 9, "luns[0].protection.path", "begin with /" },
+	{ "thin: yes", "protection: {type: 1, path: /srv/disk0.img}", 9, "luns[0].protection.path", "own medium" },
+	{ "thin: yes", "protection: {path: /srv/dif}", 9, "luns[0].protection", "type" },
+	{ "thin: yes", "protection: {type: 1, application_tag: nobody}", 9, "luns[0].protection.application_tag", "initiator" },
+	{ "thin: yes", "protection: {type: 1}, encryption_key: /k", 9, "luns[0].protection", "encryption_key" },
+	{ "path: /dev/drbd0", "path: /dev/drbd0\n    protection: {type: 1}", 14, "luns[1].protection", "needs the key \"path\"" },
+	{ "name: void, ", "name: void, protection: {type: 1}, ", 18, "luns[2].protection", "leave it out" },
 	{ "path: /dev/drbd0", "path: /srv/disk0.img", 13, "luns[1].path", "luns[0]" },
 	{ "    path: /dev/drbd0\n", "", 10, "luns[1]", "needs the key \"path\"" },
 	{ ", size: 512M", "", 18, "luns[2]", "needs the key \"size\"" },
@@ -375,11 +428,18 @@ static void test_digest(void **state)
 		{ "[10.77.0.2]", "[10.77.0.2], link: 10.77.0.2", true }, /* the default */
 		{ "[10.77.0.2]", "[10.77.0.2], link: 10.78.0.2", false },
 		{ "log: cpg", "log: cpg, key_file: /root/key", true },
+		{ "log: cpg", "log: cpg, link_tls: no", true }, /* the default */
+		{ "log: cpg", "log: cpg, link_tls: yes", false },
 		{ "serial: S1", "serial: S2", false },
 		{ "naa.6001405A", "naa.6001405B", false },
 		{ "thin: yes", "thin: no", false },
+		{ "thin: yes", "thin: yes, protection: {type: 0}", true }, /* none, as without the key */
+		{ "thin: yes", "thin: yes, protection: {type: 1}", false },
 		{ "create: true", "create: false", false },
 		{ "write_cache: no", "write_cache: yes", false },
+		{ "write_cache: no", "write_cache: no\n    tas: yes", true }, /* the default */
+		{ "write_cache: no", "write_cache: no\n    tas: no", false },
+		{ "write_cache: no", "write_cache: no\n    qerr: 1", false },
 		{ "lun: 16383", "lun: 5", false },
 		{ "read_only: true", "read_only: false", false },
 		{ "iqn.1993-08.org.debian:*", "iqn.1993-08.org.*", false },
@@ -398,6 +458,22 @@ static void test_digest(void **state)
 				 edits[i].same ? "stay" : "change");
 		free(text);
 	}
+}
+
+/* As version 0.1.0 computed it: a node that has been updated and one that has not yet must agree. */
+static void test_digest_of_older_version(void **state)
+{
+	static const uint8_t recorded[32] = {
+		0x10, 0x60, 0x41, 0xe7, 0x41, 0x9d, 0x7f, 0xe0,
+		0xef, 0x53, 0x4e, 0x66, 0xb4, 0x69, 0xec, 0xbe,
+		0x88, 0x9a, 0x0d, 0xab, 0x78, 0xad, 0x05, 0xbe,
+		0x72, 0x72, 0xd9, 0xe0, 0x79, 0x00, 0x38, 0xde,
+	};
+	uint8_t digest[32];
+
+	(void)state;
+	digest_of(full, digest);
+	assert_memory_equal(digest, recorded, 32);
 }
 
 static void test_rtpi(void **state)
@@ -473,9 +549,10 @@ static void test_standalone_refusals(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_values),	 cmocka_unit_test(test_targets),    cmocka_unit_test(test_defaults),
+		cmocka_unit_test(test_values),	 cmocka_unit_test(test_targets),    cmocka_unit_test(test_mode_parameters), cmocka_unit_test(test_defaults),
 		cmocka_unit_test(test_mistakes), cmocka_unit_test(test_torn_file),  cmocka_unit_test(test_files),
-		cmocka_unit_test(test_identity), cmocka_unit_test(test_digest),	    cmocka_unit_test(test_rtpi),
+		cmocka_unit_test(test_protection), cmocka_unit_test(test_identity), cmocka_unit_test(test_digest),
+		cmocka_unit_test(test_digest_of_older_version), cmocka_unit_test(test_rtpi),
 		cmocka_unit_test(test_standalone), cmocka_unit_test(test_standalone_refusals),
 	};
 

@@ -147,7 +147,7 @@ static void test_line_bounds(void **state)
 	line[CONTROL_LINE_MAX] = ' ';
 	line[CONTROL_LINE_MAX + 1] = 0;
 	say(fd, line);
-	expect(fd, "longer than 65536 bytes");
+	expect(fd, "longer than 524288 bytes");
 	assert_null(hear(fd));
 	close(fd);
 	free(line);

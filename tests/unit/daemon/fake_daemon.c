@@ -73,7 +73,7 @@ static void big(void *arg, const json_t *args, struct control_reply *r)
 
 #define GROUP "{\"name\":\"g0\",\"owner\":\"node-a\",\"epoch\":3,\"state\":\"active\",\"luns\":[\"disk0\",\"disk1\"]," \
 	      "\"ports\":[{\"node\":\"node-a\",\"state\":\"active\"},{\"node\":\"node-b\",\"state\":\"standby\"}]}"
-#define STATE "\"node\":\"node-a\",\"state\":\"serving\",\"quorate\":true,\"position\":123,\"version\":\"0.1.0\"," \
+#define STATE "\"node\":\"node-a\",\"state\":\"serving\",\"quorate\":true,\"position\":123,\"protocol\":2,\"version\":\"0.1.0\"," \
 	      "\"uptime_s\":200,\"unfenced\":[\"node-c\"],\"groups\":[" GROUP "]"
 
 static void canned(struct control_reply *r, const char *text)
@@ -90,7 +90,7 @@ static void status(void *arg, const json_t *args, struct control_reply *r)
 static void cluster_status(void *arg, const json_t *args, struct control_reply *r)
 {
 	(void)arg, (void)args;
-	canned(r, "{" STATE ",\"members\":[{\"node\":\"node-a\",\"id\":1,\"synced\":true,\"acknowledged\":122}]}");
+	canned(r, "{" STATE ",\"members\":[{\"node\":\"node-a\",\"id\":1,\"synced\":true,\"acknowledged\":122,\"protocol_max\":2}]}");
 }
 
 static void group_list(void *arg, const json_t *args, struct control_reply *r)

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/*
- * Faults on a real reactor:  test thread ── message ──▶ reactor ── submit ──▶ fault ──▶ file in memory ── done ──▶ semaphore
- */
+/* Faults on a real reactor (fake_rig.h): submit ──▶ fault ──▶ file in memory. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -21,84 +19,13 @@
 #include "drivers/disk/disk_handlers.h"
 #include "drivers/disk/fault.h"
 #include "drivers/disk/fault_int.h"
-
-#define SIZE (1u << 20)
-#define BLOCK 512u
-
-struct rig {
-	struct core core;
-	struct reactor reactor;
-	struct disk *disk;
-	char path[64];
-	uint8_t buf[8192];
-	struct disk_io io;
-	struct msg msg;
-	sem_t ended;
-};
-
-static int setup(void **state)
-{
-	struct rig *r = calloc(1, sizeof(*r));
-	int fd;
-
-	snprintf(r->path, sizeof(r->path), "/dev/shm/sandem-fault-%d", getpid());
-	fd = open(r->path, O_RDWR | O_CREAT | O_TRUNC, 0600);
-	if (fd < 0 || ftruncate(fd, SIZE) < 0 || reactor_init(&r->reactor, &r->core, 0, -1) < 0)
-		return -1;
-	close(fd);
-	sem_init(&r->ended, 0, 0);
-	*state = r;
-	return reactor_start(&r->reactor);
-}
-
-static int teardown(void **state)
-{
-	struct rig *r = *state;
-
-	reactor_stop(&r->reactor);
-	reactor_fini(&r->reactor);
-	unlink(r->path);
-	free(r);
-	return 0;
-}
+#include "tests/unit/drivers/fake_rig.h"
 
 static void open_with(struct rig *r, const char *fault)
 {
 	struct disk_params p = { .handler = "file", .path = r->path, .block_size = BLOCK, .fault = fault };
-	char err[512] = "";
 
-	if (disk_handler_open(&p, &r->disk, err, sizeof(err)) < 0)
-		fail_msg("%s", err);
-}
-
-static void shut(struct rig *r)
-{
-	r->disk->ops->close(r->disk);
-	r->disk = NULL;
-}
-
-static void on_reactor(struct msg *m)
-{
-	struct rig *r = caa_container_of(m, struct rig, msg);
-
-	disk_submit(r->disk, &r->io);
-}
-
-static void io_done(struct disk_io *io)
-{
-	sem_post(&caa_container_of(io, struct rig, io)->ended);
-}
-
-/* One I/O to its end; its result. */
-static int run(struct rig *r, enum disk_op kind, uint64_t lba, uint32_t blocks)
-{
-	r->io = (struct disk_io){ .reactor = &r->reactor, .kind = kind, .offset = lba * BLOCK, .length = blocks * BLOCK,
-				  .buf = r->buf, .done = io_done };
-	r->msg.fn = on_reactor;
-	reactor_post(&r->reactor, &r->msg);
-	while (sem_wait(&r->ended) < 0)
-		;
-	return r->io.result;
+	rig_open(r, &p);
 }
 
 static uint64_t now_ms(void)
@@ -165,16 +92,16 @@ static void test_error_by_operation(void **state)
 	struct rig *r = *state;
 
 	open_with(r, "error=ENOSPC:op=write");
-	assert_int_equal(run(r, DISK_READ, 0, 1), 0);
-	assert_int_equal(run(r, DISK_WRITE, 0, 1), -ENOSPC);
-	assert_int_equal(run(r, DISK_FLUSH, 0, 0), 0);
-	shut(r);
+	assert_int_equal(rig_run(r, DISK_READ, 0, 1), 0);
+	assert_int_equal(rig_run(r, DISK_WRITE, 0, 1), -ENOSPC);
+	assert_int_equal(rig_run(r, DISK_FLUSH, 0, 0), 0);
+	rig_shut(r);
 	open_with(r, "error=EIO:op=flush+discard");
-	assert_int_equal(run(r, DISK_WRITE, 0, 1), 0);
-	assert_int_equal(run(r, DISK_FLUSH, 0, 0), -EIO);
-	assert_int_equal(run(r, DISK_DISCARD, 0, 8), -EIO);
-	assert_int_equal(run(r, DISK_WRITE_ZEROES, 0, 8), 0);
-	shut(r);
+	assert_int_equal(rig_run(r, DISK_WRITE, 0, 1), 0);
+	assert_int_equal(rig_run(r, DISK_FLUSH, 0, 0), -EIO);
+	assert_int_equal(rig_run(r, DISK_DISCARD, 0, 8), -EIO);
+	assert_int_equal(rig_run(r, DISK_WRITE_ZEROES, 0, 8), 0);
+	rig_shut(r);
 }
 
 static void test_error_by_blocks(void **state)
@@ -189,11 +116,11 @@ static void test_error_by_blocks(void **state)
 
 	open_with(r, "error=EIO:lba=100-103");
 	for (size_t i = 0; i < sizeof(io) / sizeof(io[0]); i++) {
-		assert_int_equal(run(r, DISK_READ, io[i].lba, io[i].n), io[i].result);
-		assert_int_equal(run(r, DISK_WRITE, io[i].lba, io[i].n), io[i].result);
+		assert_int_equal(rig_run(r, DISK_READ, io[i].lba, io[i].n), io[i].result);
+		assert_int_equal(rig_run(r, DISK_WRITE, io[i].lba, io[i].n), io[i].result);
 	}
-	assert_int_equal(run(r, DISK_FLUSH, 0, 0), 0);
-	shut(r);
+	assert_int_equal(rig_run(r, DISK_FLUSH, 0, 0), 0);
+	rig_shut(r);
 }
 
 static uint64_t pattern(struct rig *r, const char *fault)
@@ -202,8 +129,8 @@ static uint64_t pattern(struct rig *r, const char *fault)
 
 	open_with(r, fault);
 	for (int i = 0; i < 64; i++)
-		failed = failed << 1 | (run(r, DISK_READ, 0, 1) != 0);
-	shut(r);
+		failed = failed << 1 | (rig_run(r, DISK_READ, 0, 1) != 0);
+	rig_shut(r);
 	return failed;
 }
 
@@ -222,11 +149,11 @@ static void test_count_ends(void **state)
 	struct rig *r = *state;
 
 	open_with(r, "error=EIO:op=read:count=2");
-	assert_int_equal(run(r, DISK_WRITE, 0, 1), 0);
-	assert_int_equal(run(r, DISK_READ, 0, 1), -EIO);
-	assert_int_equal(run(r, DISK_READ, 0, 1), -EIO);
-	assert_int_equal(run(r, DISK_READ, 0, 1), 0);
-	shut(r);
+	assert_int_equal(rig_run(r, DISK_WRITE, 0, 1), 0);
+	assert_int_equal(rig_run(r, DISK_READ, 0, 1), -EIO);
+	assert_int_equal(rig_run(r, DISK_READ, 0, 1), -EIO);
+	assert_int_equal(rig_run(r, DISK_READ, 0, 1), 0);
+	rig_shut(r);
 }
 
 static void test_trigger_file(void **state)
@@ -239,13 +166,13 @@ static void test_trigger_file(void **state)
 	unlink(trigger);
 	open_with(r, fault);
 	for (int i = 0; i < 2; i++) {
-		assert_int_equal(run(r, DISK_READ, 0, 1), 0);
+		assert_int_equal(rig_run(r, DISK_READ, 0, 1), 0);
 		close(open(trigger, O_CREAT | O_WRONLY, 0600));
-		assert_int_equal(run(r, DISK_READ, 0, 1), -EIO);
+		assert_int_equal(rig_run(r, DISK_READ, 0, 1), -EIO);
 		assert_int_equal(unlink(trigger), 0);
 	}
-	assert_int_equal(run(r, DISK_READ, 0, 1), 0);
-	shut(r);
+	assert_int_equal(rig_run(r, DISK_READ, 0, 1), 0);
+	rig_shut(r);
 }
 
 /* ---- what happens to them ------------------------------------------------------------------------------------ */
@@ -258,12 +185,12 @@ static void test_delay(void **state)
 	open_with(r, "delay=60ms:op=write");
 	memset(r->buf, 0x5a, BLOCK);
 	start = now_ms();
-	assert_int_equal(run(r, DISK_WRITE, 7, 1), 0);
+	assert_int_equal(rig_run(r, DISK_WRITE, 7, 1), 0);
 	assert_true(now_ms() - start >= 59);
 	memset(r->buf, 0, BLOCK);
-	assert_int_equal(run(r, DISK_READ, 7, 1), 0);
+	assert_int_equal(rig_run(r, DISK_READ, 7, 1), 0);
 	assert_int_equal(r->buf[0], 0x5a);
-	shut(r);
+	rig_shut(r);
 }
 
 static void test_short_write_is_torn(void **state)
@@ -272,12 +199,12 @@ static void test_short_write_is_torn(void **state)
 
 	open_with(r, "short=1024:op=write:lba=50");
 	memset(r->buf, 0x11, sizeof(r->buf));
-	assert_int_equal(run(r, DISK_WRITE, 48, 8), -EIO);
+	assert_int_equal(rig_run(r, DISK_WRITE, 48, 8), -EIO);
 	memset(r->buf, 0xff, sizeof(r->buf));
-	assert_int_equal(run(r, DISK_READ, 48, 8), 0);
+	assert_int_equal(rig_run(r, DISK_READ, 48, 8), 0);
 	assert_int_equal(r->buf[1023], 0x11);
 	assert_int_equal(r->buf[1024], 0x00);
-	shut(r);
+	rig_shut(r);
 }
 
 static void test_short_read_gives_a_part(void **state)
@@ -286,12 +213,12 @@ static void test_short_read_gives_a_part(void **state)
 
 	open_with(r, "short=512:error=EILSEQ:op=read");
 	memset(r->buf, 0x22, sizeof(r->buf));
-	assert_int_equal(run(r, DISK_WRITE, 60, 2), 0);
+	assert_int_equal(rig_run(r, DISK_WRITE, 60, 2), 0);
 	memset(r->buf, 0x33, sizeof(r->buf));
-	assert_int_equal(run(r, DISK_READ, 60, 2), -EILSEQ);
+	assert_int_equal(rig_run(r, DISK_READ, 60, 2), -EILSEQ);
 	assert_int_equal(r->buf[511], 0x22);
 	assert_int_equal(r->buf[512], 0x33);
-	shut(r);
+	rig_shut(r);
 }
 
 static void test_sync_and_open(void **state)
@@ -303,7 +230,7 @@ static void test_sync_and_open(void **state)
 	open_with(r, "error=EIO:op=sync:count=1");
 	assert_int_equal(r->disk->ops->sync(r->disk), -EIO);
 	assert_int_equal(r->disk->ops->sync(r->disk), 0);
-	shut(r);
+	rig_shut(r);
 	assert_int_equal(disk_handler_open(&p, &r->disk, err, sizeof(err)), -ENODEV);
 	assert_non_null(strstr(err, r->path));
 	assert_non_null(strstr(err, p.fault));
@@ -320,9 +247,9 @@ static void test_stacks_on_any_handler(void **state)
 	assert_int_equal(disk_handler_open(&p, &r->disk, err, sizeof(err)), 0);
 	assert_int_equal(r->disk->size, SIZE);
 	assert_true(r->disk->read_only && r->disk->can_discard && !r->disk->volatile_cache);
-	assert_int_equal(run(r, DISK_READ, 0, 1), -EIO);
-	assert_int_equal(run(r, DISK_WRITE, 0, 1), 0);
-	shut(r);
+	assert_int_equal(rig_run(r, DISK_READ, 0, 1), -EIO);
+	assert_int_equal(rig_run(r, DISK_WRITE, 0, 1), 0);
+	rig_shut(r);
 }
 
 int main(void)
@@ -342,5 +269,5 @@ int main(void)
 		cmocka_unit_test(test_stacks_on_any_handler),
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, rig_setup, rig_teardown);
 }

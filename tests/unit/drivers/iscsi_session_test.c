@@ -268,7 +268,11 @@ static void functions_without_a_task(void **state)
 	tmf_send(&c, TMF_WIRE_TASK_REASSIGN, 12345);
 	tmf_expect(&c, TMF_RSP_NO_REASSIGN);
 	tmf_send(&c, TMF_WIRE_CLEAR_ACA, 0);
-	tmf_expect(&c, TMF_RSP_NOT_SUPPORTED);
+	tmf_expect(&c, TMF_RSP_COMPLETE); /* SAM-5 7.4: also where no ACA condition is in effect */
+	for (uint8_t fn = TMF_WIRE_QUERY_TASK; fn <= TMF_WIRE_QUERY_ASYNC_EVENT; fn++) {
+		tmf_send(&c, fn, 12345);
+		tmf_expect(&c, TMF_RSP_NOT_SUPPORTED); /* iSCSIProtocolLevel 2 was not agreed */
+	}
 	tmf_send(&c, 100, 0);
 	tmf_expect(&c, TMF_RSP_NOT_SUPPORTED);
 	put_be32(p.bhs + BHS_ITT, 88);
@@ -346,6 +350,73 @@ static void abort_of_a_write_without_its_data(void **state)
 	assert_int_equal(client_ready(&c), STATUS_GOOD);
 	assert_int_equal(f->data[0], 0);
 	client_close(&c);
+}
+
+/* RFC 7144: the functions and responses of iSCSIProtocolLevel 2. */
+static void queries(void **state)
+{
+	uint8_t cdb[16];
+	struct client c;
+
+	client_open(&c, *state);
+	assert_int_equal(client_login_keys(&c, TARGET, "iSCSIProtocolLevel=2\0"), LOGIN_OK);
+	tmf_send(&c, TMF_WIRE_QUERY_ASYNC_EVENT, 0);
+	tmf_expect(&c, TMF_RSP_SUCCEEDED);
+	assert_memory_equal(c.in.bhs + TMF_RSP_INFO, "\x16\x29\0", 3); /* POWER ON … OCCURRED */
+	assert_int_equal(client_ready(&c), STATUS_CHECK_CONDITION);
+	tmf_send(&c, TMF_WIRE_QUERY_ASYNC_EVENT, 0);
+	tmf_expect(&c, TMF_RSP_COMPLETE);
+	tmf_send(&c, TMF_WIRE_QUERY_TASK_SET, 0);
+	tmf_expect(&c, TMF_RSP_COMPLETE);
+	cdb_write(cdb, 0, 1);
+	client_command(&c, F | W, cdb, BLOCK, NULL, 0);
+	client_expect(&c, OP_R2T);
+	tmf_send(&c, TMF_WIRE_QUERY_TASK, c.itt - 1);
+	tmf_expect(&c, TMF_RSP_SUCCEEDED);
+	tmf_send(&c, TMF_WIRE_QUERY_TASK, c.itt + 5);
+	tmf_expect(&c, TMF_RSP_COMPLETE);
+	tmf_send(&c, TMF_WIRE_QUERY_TASK_SET, 0);
+	tmf_expect(&c, TMF_RSP_SUCCEEDED);
+	tmf_send(&c, TMF_WIRE_IT_NEXUS_RESET, 0);
+	tmf_expect(&c, TMF_RSP_COMPLETE);
+	tmf_send(&c, TMF_WIRE_QUERY_TASK_SET, 0);
+	tmf_expect(&c, TMF_RSP_COMPLETE);
+	assert_int_equal(client_ready(&c), STATUS_CHECK_CONDITION); /* 29h/07h */
+	assert_int_equal(client_ready(&c), STATUS_GOOD);
+	client_close(&c);
+}
+
+/* TAS=1: a command that another I_T nexus has cleared while its data was coming ends with TASK ABORTED when that has
+ * come; its own session's functions leave it alone. */
+static void cleared_by_another_session(void **state)
+{
+	struct portal_fixture *f = *state;
+	static uint8_t ones[BLOCK] = { 1 };
+	struct pdu d = { .bhs = { OP_DATA_OUT, F }, .data = ones, .len = BLOCK };
+	struct client a, b;
+	uint8_t cdb[16];
+
+	f->mode.tas = true;
+	client_start(&a, f);
+	client_open(&b, f);
+	b.name = "iqn.2026-11.test:i2";
+	assert_int_equal(client_login_keys(&b, TARGET, ""), LOGIN_OK);
+	cdb_write(cdb, 0, 1);
+	client_command(&a, F | W, cdb, BLOCK, NULL, 0);
+	client_expect(&a, OP_R2T);
+	put_be32(d.bhs + BHS_ITT, a.itt - 1);
+	memcpy(d.bhs + BHS_TTT, a.in.bhs + BHS_TTT, 4);
+	tmf_send(&b, TMF_WIRE_CLEAR_TASK_SET, 0);
+	tmf_expect(&b, TMF_RSP_COMPLETE);
+	tmf_send(&a, TMF_WIRE_CLEAR_ACA, 0);
+	tmf_expect(&a, TMF_RSP_COMPLETE);
+	client_send(&a, &d);
+	client_expect(&a, OP_SCSI_RSP);
+	assert_int_equal(a.in.bhs[RSP_STATUS], STATUS_TASK_ABORTED);
+	assert_int_equal(f->data[0], 0);
+	assert_int_equal(client_ready(&a), STATUS_GOOD);
+	client_close(&a);
+	client_close(&b);
 }
 
 static void a_cold_reset_ends_all_sessions_of_the_target(void **state)
@@ -531,6 +602,8 @@ int main(void)
 		WIRE(abort_waits_for_the_medium),
 		WIRE(two_aborts_for_one_command),
 		WIRE(abort_of_a_write_without_its_data),
+		WIRE(queries),
+		WIRE(cleared_by_another_session),
 		WIRE(a_cold_reset_ends_all_sessions_of_the_target),
 		WIRE(sessions_are_listed),
 		WIRE(the_daemon_stops),

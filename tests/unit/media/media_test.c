@@ -36,7 +36,7 @@ static enum media_verdict run(struct media_service *svc, struct apply *a, struct
 	media_service_pack(&msg, &c);
 	assert_int_equal(media_service_ops.apply(svc, a, msg.data, msg.len), 0);
 	wbuf_fini(&msg);
-	assert_int_equal(a->result_len, 1);
+	assert_int_equal(a->result_len, c.action == MEDIA_WIPE_START ? 9 : 1);
 	return a->result[0];
 }
 
@@ -192,6 +192,134 @@ static void as_many_as_there_may_be(void **state)
 	apply_fini(&a);
 }
 
+/* ---- SANITIZE, FORMAT UNIT ---------------------------------------------------------------------------------- */
+
+static struct media_wipe overwrite(bool may_exit)
+{
+	return (struct media_wipe){ .order = { .kind = WIPE_SANITIZE, .op = WIPE_WRITE, .may_exit = may_exit, .passes = 3,
+					       .invert = true, .pattern_len = 3, .pattern = { 1, 2, 3 } } };
+}
+
+static void wipe_runs_and_ends(void **state)
+{
+	struct media_service *svc = *state;
+	struct media_wipe w = overwrite(false);
+	struct apply a;
+
+	assert_int_equal(RUN(.action = MEDIA_WIPE_START, .wipe = &w), MEDIA_OK);
+	assert_true(has(&a, EFFECT_DRAIN, 0) && has(&a, EFFECT_PERSIST, 0)); /* others have ended before it begins */
+	apply_fini(&a);
+	assert_int_equal(RUN(.action = MEDIA_WIPE_START, .wipe = &w), MEDIA_WIPING);
+	assert_int_equal(a.neffects, 0);
+	apply_fini(&a);
+	assert_int_equal(RUN(.action = MEDIA_WIPE_LEAVE), MEDIA_WIPING);
+	apply_fini(&a);
+	w.id = 1; /* the position in the log, see run() */
+	for (int i = 0; i < 3; i++) { /* forwards only */
+		static const struct {
+			uint8_t pass;
+			uint64_t at;
+			enum media_verdict v;
+		} steps[] = { { 1, 512, MEDIA_OK }, { 0, 4096, MEDIA_UNCHANGED }, { 3, 0, MEDIA_UNCHANGED } };
+
+		w.pass = steps[i].pass;
+		w.at = steps[i].at;
+		assert_int_equal(RUN(.action = MEDIA_WIPE_REACHED, .wipe = &w), steps[i].v);
+		apply_fini(&a);
+		assert_int_equal(media_service_find(svc, "disk0")->wipe.pass, 1);
+		assert_int_equal(media_service_find(svc, "disk0")->wipe.at, 512);
+	}
+	w.id = 2; /* news of an earlier one that comes late */
+	assert_int_equal(RUN(.action = MEDIA_WIPE_DONE, .wipe = &w), MEDIA_UNCHANGED);
+	apply_fini(&a);
+	assert_int_equal(media_service_find(svc, "disk0")->wipe.state, MEDIA_WIPE_RUNNING);
+	w.id = 1;
+	assert_int_equal(RUN(.action = MEDIA_WIPE_DONE, .wipe = &w), MEDIA_OK);
+	assert_true(has(&a, EFFECT_PUBLISH, 0) && has(&a, EFFECT_PERSIST, 0));
+	apply_fini(&a);
+	assert_int_equal(media_service_find(svc, "disk0")->wipe.state, MEDIA_WIPE_NONE);
+}
+
+static void wipe_fails_and_is_left(void **state)
+{
+	struct media_service *svc = *state;
+	struct apply a;
+
+	for (int may_exit = 0; may_exit < 2; may_exit++) {
+		struct media_wipe w = overwrite(may_exit), which = { .id = 1 };
+
+		assert_int_equal(RUN(.action = MEDIA_WIPE_START, .wipe = &w), MEDIA_OK);
+		apply_fini(&a);
+		assert_int_equal(RUN(.action = MEDIA_WIPE_FAILED, .wipe = &which), MEDIA_OK);
+		apply_fini(&a);
+		assert_int_equal(media_service_find(svc, "disk0")->wipe.state, MEDIA_WIPE_BROKEN);
+		assert_int_equal(RUN(.action = MEDIA_WIPE_LEAVE), may_exit ? MEDIA_OK : MEDIA_NO_EXIT);
+		apply_fini(&a);
+	}
+	assert_int_equal(RUN(.action = MEDIA_WIPE_LEAVE), MEDIA_UNCHANGED);
+	apply_fini(&a);
+}
+
+/* Where all members lose power, and where one joins in the middle. */
+static void wipe_is_kept(void **state)
+{
+	struct media_service *svc = *state, *other = media_service_new();
+	struct media_wipe w = overwrite(true), reached = { .id = 1, .pass = 2, .at = 77 << 20 };
+	const struct media_wipe *kept;
+	struct wbuf snapshot = { 0 }, rec = { 0 }, none = { 0 };
+	struct apply a;
+	char err[256];
+
+	RUN(.action = MEDIA_WIPE_START, .wipe = &w);
+	apply_fini(&a);
+	RUN(.action = MEDIA_WIPE_REACHED, .wipe = &reached);
+	apply_fini(&a);
+	media_service_ops.snapshot(svc, &snapshot);
+	assert_int_equal(media_service_ops.restore(other, snapshot.data, snapshot.len, err, sizeof(err)), 0);
+	kept = &media_service_find(other, "disk0")->wipe;
+	assert_memory_equal(kept, &media_service_find(svc, "disk0")->wipe, sizeof(*kept));
+	assert_int_equal(kept->at, 77 << 20);
+	media_service_free(other);
+	other = media_service_new();
+	media_service_ops.persist(svc, "disk0", &rec);
+	assert_int_equal(media_service_ops.load(other, "disk0", rec.data, rec.len, err, sizeof(err)), 0);
+	assert_int_equal(media_service_find(other, "disk0")->wipe.state, MEDIA_WIPE_RUNNING);
+	assert_memory_equal(media_service_find(other, "disk0")->wipe.order.pattern, w.order.pattern, 3);
+	RUN(.action = MEDIA_WIPE_DONE, .wipe = &reached);
+	apply_fini(&a);
+	media_service_ops.persist(svc, "disk0", &none);
+	assert_int_equal(none.len, 0);
+	wbuf_fini(&snapshot);
+	wbuf_fini(&rec);
+	media_service_free(other);
+}
+
+static void wrong_wipes(void **state)
+{
+	struct media_service *svc = *state;
+	struct media_wipe wrong[] = { overwrite(false), overwrite(false), overwrite(false), overwrite(false), overwrite(false),
+				      overwrite(false) };
+	struct apply a = { .position = 1 };
+
+	wrong[0].order.kind = WIPE_FORMAT + 1;
+	wrong[1].order.op = WIPE_CRYPTO + 1;
+	wrong[2].order.passes = 0;
+	wrong[3].order.passes = WIPE_PASSES_MAX + 1;
+	wrong[4].order.pattern_len = 0;
+	wrong[5].order.op = WIPE_UNMAP; /* with a pattern */
+	for (unsigned i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		const struct media_change c = { .action = MEDIA_WIPE_START, .lu = "disk0", .wipe = &wrong[i] };
+		struct wbuf msg = { 0 };
+
+		media_service_pack(&msg, &c);
+		assert_int_equal(media_service_ops.apply(svc, &a, msg.data, msg.len), -EBADMSG);
+		assert_int_equal(a.neffects, 0);
+		wbuf_fini(&msg);
+		apply_fini(&a);
+	}
+	assert_int_equal(svc->n, 0);
+}
+
 /* ---- snapshot and store ---------------------------------------------------------------------------------- */
 
 static void fill(struct media_service *svc)
@@ -291,7 +419,9 @@ static void wrong_messages(void **state)
 {
 	const struct media_change wrong[] = {
 		{ .action = 0, .lu = "disk0" },
-		{ .action = MEDIA_RESET + 1, .lu = "disk0" },
+		{ .action = MEDIA_WIPE_LOOK + 1, .lu = "disk0" },
+		{ .action = MEDIA_WIPE_START, .lu = "disk0" },
+		{ .action = MEDIA_WIPE_DONE, .lu = "disk0" },
 		{ .action = MEDIA_EJECT },
 		{ .action = MEDIA_EJECT, .lu = "" },
 		{ .action = MEDIA_CAPACITY, .lu = "disk0" },
@@ -323,6 +453,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(prevention, setup, teardown),
 		cmocka_unit_test_setup_teardown(prevention_ends_with_what_it_hangs_on, setup, teardown),
 		cmocka_unit_test_setup_teardown(as_many_as_there_may_be, setup, teardown),
+		cmocka_unit_test_setup_teardown(wipe_runs_and_ends, setup, teardown),
+		cmocka_unit_test_setup_teardown(wipe_fails_and_is_left, setup, teardown),
+		cmocka_unit_test_setup_teardown(wipe_is_kept, setup, teardown),
+		cmocka_unit_test_setup_teardown(wrong_wipes, setup, teardown),
 		cmocka_unit_test_setup_teardown(snapshot_is_the_state, setup, teardown),
 		cmocka_unit_test_setup_teardown(damaged_snapshots, setup, teardown),
 		cmocka_unit_test_setup_teardown(stored_record, setup, teardown),

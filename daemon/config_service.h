@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The configuration as replicated state: numbered generations of sandem.yaml, the last of which is in force, and at most one
+ * that is being prepared.
+ *
+ *   PREPARE (names the generation it was compared with: the first of two wins)
+ *      └▶ every member looks whether it can take it ─▶ VOTE ─▶ all good: COMMIT by who asked ─▶ in force, kept on disk
+ *                                                            └▶ one is not, or none comes: ABORT, nothing has changed
+ *
+ * A change of the membership ends a preparation, so that one whose asker is gone does not stay, and no member takes a
+ * generation that it was not asked about. COMMIT is refused unless every member has voted for it.
+ *
+ * Effects: EFFECT_PUBLISH with object "generation" or "prepare"; EFFECT_PERSIST by place in the history ("3"), of which
+ * there are CONFIG_HISTORY. Control thread.
+ */
+#ifndef SANDEM_CONFIG_SERVICE_H
+#define SANDEM_CONFIG_SERVICE_H
+
+#include "core/service.h"
+#include "daemon/config_limits.h"
+
+#define CONFIG_SERVICE_ID 9 /* on the wire */
+#define CONFIG_HISTORY 16	    /* generations kept */
+#define CONFIG_TEXT_MAX (200u << 10) /* bytes: with all else below REPLOG_OP_MAX */
+#define CONFIG_SLOTS_MAX (40u << 10)
+#define CONFIG_WHY_MAX 512
+#define CONFIG_OBJECT_GENERATION "generation"
+#define CONFIG_OBJECT_PREPARE "prepare"
+
+struct config_generation {
+	uint64_t number; /* from 1 */
+	uint64_t time;	 /* s since 1970 */
+	size_t len;
+	char *text;   /* sandem.yaml; NUL behind it */
+	char *slots;  /* config_slots_take() */
+	char *author; /* node */
+	char *note;   /* may be empty */
+};
+
+struct config_vote {
+	uint32_t node;
+	bool good;
+	char why[CONFIG_WHY_MAX];
+};
+
+struct config_service {
+	size_t n; /* generations, oldest first; 0: nobody has seeded it yet */
+	struct config_generation generation[CONFIG_HISTORY];
+	uint64_t token; /* of the preparation under way; 0: none */
+	uint32_t origin;
+	struct config_generation wanted;
+	size_t nvotes;
+	struct config_vote *vote; /* by node */
+	size_t nmembers;
+	uint32_t member[NODES_MAX]; /* ascending */
+};
+
+enum config_action { CONFIG_SEED = 1, CONFIG_PREPARE, CONFIG_VOTE, CONFIG_COMMIT, CONFIG_ABORT };
+
+enum config_verdict {
+	CONFIG_OK,
+	CONFIG_UNCHANGED, /* SEED: there is one already */
+	CONFIG_CONFLICT,  /* PREPARE: another generation is in force than the one it was compared with */
+	CONFIG_BUSY,	  /* PREPARE: another one is being prepared */
+	CONFIG_OVER,	  /* the preparation is over: the membership has changed */
+	CONFIG_NOT_ALL,	  /* COMMIT: not every member has voted for it */
+};
+
+extern const struct service_ops config_service_ops;
+
+struct config_service *config_service_new(void);
+void config_service_free(struct config_service *svc);
+
+/* The one in force; NULL: none yet. Good until the next apply() or restore(), like the next one. */
+const struct config_generation *config_service_current(const struct config_service *svc);
+const struct config_generation *config_service_find(const struct config_service *svc, uint64_t number);
+const struct config_vote *config_service_vote(const struct config_service *svc, uint32_t node);
+/* Every member has voted for it. */
+bool config_service_all_good(const struct config_service *svc);
+/* A vote against it; NULL: none. */
+const struct config_vote *config_service_refusal(const struct config_service *svc);
+
+struct config_op {
+	enum config_action action;
+	uint64_t token;
+	const struct config_generation *wanted; /* SEED, PREPARE */
+	const struct config_vote *vote;
+};
+
+/* A proposal; the result of apply() is one byte, enum config_verdict. Free with wbuf_fini(). */
+void config_service_pack(struct wbuf *out, const struct config_op *op);
+
+#endif
