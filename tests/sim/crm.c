@@ -39,6 +39,7 @@ static void promote(struct sim *s, unsigned i)
 	s->cur = n;
 	g->at = n->id;
 	g->busy = true;
+	g->waited = 0;
 	g->target = n;
 	sim_trace(s, "is told to promote group %u", i);
 	ownership_promote(&n->d.ownership[i], promoted, g);
@@ -53,6 +54,7 @@ static void demote(struct sim *s, unsigned i)
 		return;
 	s->cur = n;
 	g->busy = true;
+	g->waited = 0;
 	g->target = n;
 	sim_trace(s, "is told to demote group %u", i);
 	ownership_demote(&n->d.ownership[i], demoted, g);
@@ -77,8 +79,8 @@ void crm_settle(struct sim *s)
 	for (unsigned i = 0; i < s->groups; i++) {
 		struct crm_group *g = &s->crm[i];
 
-		if (g->busy && ++g->waited == 100) /* its timeout: on-fail=fence */
-			crm_fence(s, g->at);
+		if (g->busy && ++g->waited == 100)
+			sim_fail(s, "P7: group %u: what node %u was told last never gets its answer", i, g->at);
 		if (g->busy || g->promoted)
 			continue;
 		if (g->at)

@@ -6,7 +6,7 @@
  *
  *   - the frontier only moves down one path: nothing acknowledged is lost or contradicted (P1, P6)
  *   - who serves has the frontier in its history (P1)
- *   - what reaches the medium is allowed by a state from the frontier on (P2)
+ *   - what reaches the medium is allowed by a state from the newest one on that was acknowledged of its LU (P2)
  *   - after a power loss of all, what was to survive it is the state of one of the histories from the frontier on (P1, APTPL)
  */
 #include <string.h>
@@ -151,6 +151,8 @@ void history_acknowledged(struct node *n, uint32_t op, uint64_t since, uint8_t s
 	else if (!descends(s, s->frontier, at))
 		sim_fail(s, "P6: operation %u is acknowledged in a history that does not have operation %u, acknowledged before",
 			 op, s->history[s->frontier].op);
+	if (s->history[at].lu >= 0 && descends(s, at, s->lu_frontier[s->history[at].lu]))
+		s->lu_frontier[s->history[at].lu] = at;
 	check_everywhere(s, at, since);
 	if (status == STATUS_GOOD)
 		s->count.pr_good++;
@@ -185,10 +187,10 @@ void history_medium(struct node *n, struct slot *sl, bool write)
 	if (!descends(s, n->history, s->frontier))
 		sim_fail(s, "P2: node %u %s LU %u without knowing operation %u, which is acknowledged", n->id,
 			 write ? "writes" : "reads", sl->lu, s->history[s->frontier].op);
-	else if (!exists(n, sl, s->frontier, write, true))
+	else if (!exists(n, sl, s->lu_frontier[sl->lu], write, true))
 		sim_fail(s, "P2: %s %u of initiator %u reaches LU %u through node %u although operation %u, which shuts it out, is "
 			 "acknowledged", write ? "write" : "read", sl->value, sl->initiator, sl->lu, n->id,
-			 s->history[s->frontier].op);
+			 s->history[s->lu_frontier[sl->lu]].op);
 	if (!write)
 		return;
 	if (h->epoch < s->medium_epoch[sl->lu])
@@ -263,11 +265,13 @@ void history_blackout(struct sim *s)
 	}
 	s->count.blackouts++;
 	sim_trace(s, "all have lost power; acknowledged was history %d", s->frontier);
-	s->old_frontier = s->frontier;
+	memcpy(s->old_frontier, s->lu_frontier, sizeof(s->old_frontier));
 	s->base_known = false;
 	memset(s->medium_epoch, 0, sizeof(s->medium_epoch)); /* ownership does not survive either */
 	*h = s->history[0]; /* until one goes on from its disk */
 	s->root = s->frontier = s->nhistories++;
+	for (unsigned i = 0; i < LUS; i++)
+		s->lu_frontier[i] = s->root;
 }
 
 static bool real_equals(struct node *n, unsigned lu, const struct pr_model *m)
@@ -299,14 +303,14 @@ static bool find_survivor(struct node *n, unsigned lu, struct pr_model *out)
 	for (uint32_t k = 1; k <= s->nodes; k++) {
 		int at = s->node[k].at_death;
 
-		if (!descends(s, at, s->old_frontier))
+		if (!descends(s, at, s->old_frontier[lu]))
 			continue;
 		for (;; at = s->history[at].parent) {
 			*out = s->history[at].pr[lu];
 			pr_model_power_loss(out);
 			if (real_equals(n, lu, out))
 				return true;
-			if (at == s->old_frontier)
+			if (at == s->old_frontier[lu])
 				break;
 		}
 	}
@@ -318,7 +322,7 @@ void history_anchor(struct node *n)
 {
 	struct sim *s = n->sim;
 
-	if (!n->from_disk || n->dying)
+	if (!n->from_disk || n->dying || s->unfollowed)
 		return;
 	n->from_disk = false;
 	for (unsigned i = 0; i < s->groups; i++) {
@@ -335,7 +339,7 @@ void history_anchor(struct node *n)
 
 /* ---- P3 -------------------------------------------------------------------------------------------------------------------------------------- */
 
-static bool same_bytes(const struct node *a, const struct node *b)
+bool history_same_bytes(const struct node *a, const struct node *b)
 {
 	struct wbuf x = { 0 }, y = { 0 };
 	bool same;
@@ -350,17 +354,19 @@ static bool same_bytes(const struct node *a, const struct node *b)
 	return same;
 }
 
-/* Members of one partition that serve and are at the same position. */
+/* Members of one branch that serve and are at the same position. A member that has not taken the news of a parted ring's
+ * end yet still goes its own way, on a branch of its own. */
 void history_check_equal(struct sim *s)
 {
 	for (uint32_t i = 1; i <= s->nodes; i++)
 		for (uint32_t k = i + 1; k <= s->nodes; k++) {
 			const struct node *a = &s->node[i], *b = &s->node[k];
 
-			if (!node_serving(a) || !node_serving(b) || a->partition != b->partition ||
+			if (!node_serving(a) || !node_serving(b) ||
+			    cluster_branch(a->d.cluster) != cluster_branch(b->d.cluster) ||
 			    cluster_position(a->d.cluster) != cluster_position(b->d.cluster) || a->in.head || b->in.head)
 				continue;
-			if (!same_bytes(a, b))
+			if (!history_same_bytes(a, b))
 				sim_fail(s, "P3: nodes %u and %u are at position %llu with different states", i, k,
 					 (unsigned long long)cluster_position(a->d.cluster));
 		}

@@ -107,7 +107,7 @@ static struct slot *slot_get(struct node *n, enum op_kind kind, unsigned initiat
 	sl->initiator = initiator;
 	sl->lu = lu;
 	sl->value = ++n->sim->values;
-	sl->frontier = n->sim->frontier;
+	sl->frontier = n->sim->lu_frontier[sl->lu];
 	sl->step = n->sim->steps;
 	sl->cmd.nexus = &n->session[initiator].nexus;
 	sl->cmd.lun[1] = lu;

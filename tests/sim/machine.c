@@ -9,6 +9,7 @@
 #include <sys/random.h>
 #include <time.h>
 
+#include "cluster/persist.h"
 #include "cluster/store_batch.h"
 #include "cluster/store_file.h"
 #include "core/buf.h"
@@ -135,7 +136,7 @@ int clock_gettime(clockid_t id, struct timespec *ts)
 
 ssize_t getrandom(void *buf, size_t len, unsigned flags)
 {
-	uint64_t v = sim_random(sim_world());
+	uint64_t v = sim_world() ? sim_random(sim_world()) : 0; /* none yet: a library's start */
 
 	(void)flags;
 	memcpy(buf, &v, len < sizeof(v) ? len : sizeof(v));
@@ -302,6 +303,29 @@ static void value_change(struct sim_store *st, enum change_kind kind, const char
 	st->n++;
 }
 
+/* PLANT_JOINER_COUNTS */
+static void count_it(struct sim_store *st, const char *key)
+{
+	struct replog_lineage l;
+	struct persist p = { .next = NULL };
+
+	for (size_t i = 0; i < st->n && !strcmp(key, PERSIST_LINEAGE_KEY); i++) {
+		const uint8_t *at;
+		struct change_head h;
+
+		if (strcmp(st->value[i].key, key) || persist_lineage_parse(&l, st->value[i].data, st->value[i].len) ||
+		    !l.partial)
+			continue;
+		l.partial = false;
+		persist_lineage(&p, &l);
+		at = p.next->body.data;
+		memcpy(&h, at, sizeof(h));
+		value_change(st, CHANGE_PUT, key, at + sizeof(h) + le16toh(h.klen), le32toh(h.vlen));
+		store_batch_free(p.next);
+		return;
+	}
+}
+
 static int sim_commit(struct store *store, const struct store_batch *b)
 {
 	struct sim_store *st = caa_container_of(store, struct sim_store, store);
@@ -321,6 +345,8 @@ static int sim_commit(struct store *store, const struct store_batch *b)
 		memcpy(key, p + at, le16toh(h.klen));
 		at += le16toh(h.klen);
 		value_change(st, h.kind, key, p + at, le32toh(h.vlen));
+		if (st->node->sim->plant == PLANT_JOINER_COUNTS)
+			count_it(st, key);
 		at += le32toh(h.vlen);
 	}
 	return 0;

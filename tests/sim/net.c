@@ -115,6 +115,7 @@ void net_ring(struct sim *s, unsigned partition)
 			continue;
 		n->seen_all |= all;
 		n->quorum_due = n->running;
+		n->ring_seq = e.seq;
 		if (n->running)
 			push(&n->in, &e);
 	}
@@ -157,6 +158,30 @@ void net_gone(struct node *n, enum replog_gone_reason reason)
 		net_ring(s, partition);
 }
 
+/* Agreed, not safe, delivery: a message may have been delivered to those who stay with its sender alone. */
+static void last_messages(struct sim *s, uint32_t mask)
+{
+	for (unsigned k = sim_random(s) % 4; k; k--) {
+		struct node *n = &s->node[1 + sim_random(s) % s->nodes];
+		struct event *e = mask & 1u << n->id ? pop(&n->out) : NULL;
+
+		for (uint32_t i = 1; e && i <= s->nodes; i++)
+			if (s->node[i].running && mask & 1u << i)
+				push(&s->node[i].in, e);
+		free(e);
+	}
+}
+
+/* What only the node itself has of its own messages when it dies. */
+void net_own_message(struct node *n)
+{
+	struct event *e = pop(&n->out);
+
+	if (e)
+		push(&n->in, e);
+	free(e);
+}
+
 void net_partition(struct sim *s, uint32_t mask)
 {
 	uint32_t all = partition_mask(s, 0), rest = all & ~mask;
@@ -164,6 +189,8 @@ void net_partition(struct sim *s, uint32_t mask)
 	if (!(mask & all) || !rest)
 		return;
 	s->partitions++;
+	last_messages(s, mask & all);
+	last_messages(s, rest);
 	for (uint32_t i = 1; i <= s->nodes; i++)
 		if (mask & 1u << i && s->node[i].up)
 			s->node[i].partition = s->partitions;
@@ -237,7 +264,7 @@ bool net_quorum(struct node *n)
 	if (!n->quorum_due)
 		return false;
 	n->quorum_due = false;
-	n->quorum_changed(n->quorum_arg, net_quorate(n), n->sim->ring_seq);
+	n->quorum_changed(n->quorum_arg, net_quorate(n), n->ring_seq);
 	return true;
 }
 

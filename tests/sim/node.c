@@ -52,7 +52,7 @@ static void tagged_done(void *cookie, enum propose_status status, const void *re
 	struct node *n = t->node;
 	struct pr_result r;
 
-	if (status == PROPOSE_OK && len == sizeof(r) && !n->dying) {
+	if (status == PROPOSE_OK && len == sizeof(r) && !n->dying && !n->sim->unfollowed) {
 		memcpy(&r, result, sizeof(r));
 		history_acknowledged(n, t->op, t->since, r.status);
 	}
@@ -140,7 +140,7 @@ static int pr_apply_followed(void *state, struct apply *a, const uint8_t *msg, s
 		rc = pr_service_ops.apply(n->d.pr, a, msg, len);
 	}
 	if (!rc && !pr_msg_decode(&d, msg, len)) {
-		if (d.m.kind == PR_OP_OUT)
+		if (d.m.kind == PR_OP_OUT && !n->sim->unfollowed)
 			follow(n, a, op, &d.m);
 		pr_msg_decoded_fini(&d);
 	}
@@ -314,12 +314,18 @@ static void make_reactors(struct node *n)
 	}
 }
 
+static void *memdup(const void *p, size_t len)
+{
+	void *copy = malloc(len);
+
+	return memcpy(copy, p, len);
+}
+
 static void make_lus(struct node *n)
 {
 	static const char *const path[] = { "0", "1" };
 	static char *const pattern[] = { "*" };
 
-	n->mode = (struct mode_state){ .wce = true };
 	for (unsigned i = 0; i < n->sim->groups; i++) {
 		struct lu *lu = n->lus[i] = lu_new(&n->d.core, path[i]);
 
@@ -328,7 +334,8 @@ static void make_lus(struct node *n)
 		lu->blocks = BLOCKS;
 		lu->max_transfer_bytes = 1u << 20;
 		lu->disk_params = (struct disk_params){ .handler = "simulated", .path = path[i], .block_size = 512 };
-		lu->mode = &n->mode;
+		lu->mode_default.wce = true;
+		lu->mode = memdup(&lu->mode_default, sizeof(lu->mode_default));
 		n->lun[i] = (struct lun_entry){ .lun = i, .lu = lu };
 	}
 	n->d.core.lu = n->lus;
@@ -381,7 +388,7 @@ static void join(struct node *n)
 {
 	const struct service services[] = { { &alua_service_ops, n->d.alua }, { &followed_ops, n },
 					    { &media_service_ops, n->d.media } };
-	const struct cluster_callbacks cb = { n, run_effects, publish_all, state_changed, harmless };
+	const struct cluster_callbacks cb = { n, run_effects, publish_all, state_changed, harmless, NULL, NULL };
 	struct cluster_node nodes[NODES];
 	struct cluster_params p = { .name = "sim", .node = n->id, .nodes = nodes, .nnodes = n->sim->nodes, .state_dir = "sim",
 				    .services = services, .nservices = 3, .loop = n->d.loop, .control = &n->d.core.control };
@@ -492,6 +499,8 @@ static void free_lu(struct node *n, unsigned i)
 	ownership_fini(o);
 	alua_gate_free(lu->gate);
 	free((void *)lu->resv);
+	free((void *)lu->mode);
+	free((void *)lu->mode_saved);
 	lu_free(lu);
 }
 
@@ -525,6 +534,28 @@ static void free_process(struct node *n)
 	n->d.cluster = NULL;
 }
 
+void node_new_nexus(struct node *n, unsigned initiator)
+{
+	for (unsigned i = 0; i < SLOTS; i++) /* the driver detaches a nexus when its commands have ended */
+		if (n->slot[i].busy && n->slot[i].initiator == initiator)
+			return;
+	n->sim->cur = n;
+	n->sim->count.logins++;
+	sim_trace(n->sim, "initiator %u logs in again", initiator);
+	nexus_detach(&n->session[initiator].nexus);
+	log_in(n, initiator);
+}
+
+/* The last moments of a node: it takes what has reached it, and its own messages that no other has got. */
+static void last_moments(struct node *n)
+{
+	for (unsigned k = sim_random(n->sim) % 24; k && !n->left; k--) {
+		if (chance(n->sim, 6))
+			net_own_message(n);
+		node_step(n);
+	}
+}
+
 void node_die(struct node *n, enum replog_gone_reason reason)
 {
 	struct sim *s = n->sim;
@@ -533,6 +564,8 @@ void node_die(struct node *n, enum replog_gone_reason reason)
 		return;
 	s->cur = n;
 	sim_trace(s, "ends: %s", reason == REPLOG_LEFT ? "has left" : reason == REPLOG_PROCESS_DOWN ? "process" : "power");
+	if (reason != REPLOG_LEFT && !n->dying && chance(s, 4))
+		last_moments(n);
 	while (reason != REPLOG_LEFT && chance(s, 2) && machine_work(n))
 		; /* a commit under way may have reached the disk */
 	n->dying = true;

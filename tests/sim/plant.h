@@ -14,7 +14,8 @@
 	X(LOCAL_UA, 200, "unit attentions are raised on the proposer's node only") \
 	X(NO_PERSIST, 2000, "APTPL state is not made durable") \
 	X(STORE_LIES, 2000, "the store reports commits that a power loss takes back") \
-	X(SERVE_JOINING, 500, "a node answers while it is joining") \
+	X(JOINER_COUNTS, 4000, "what a joiner has stored counts before anybody waits for it") \
+	X(SERVE_JOINING, 4000, "a node answers while it is joining") \
 	X(SERVE_WITHOUT_QUORUM, 2000, "a node that has lost quorum goes on") \
 	X(SKIP_FENCING_WAIT, 2000, "a lost owner is taken for harmless") \
 	X(PROMOTE_UNFENCED, 2000, "a group is promoted before its lost owner is fenced") \

@@ -4,6 +4,7 @@
  *
  *   sim [--from N] [--seeds N]     that many schedules; exit 1 at the first verdict, with seed and how to see its trace
  *   SEED=n sim                     one schedule, with a trace
+ *   sim --registrants N            a node joins while N nexuses register with one logical unit (scale.c)
  *   sim --plant NAME --seeds N     with a planted fault: exit 0 when it is found; --plants lists them
  */
 #include <stdarg.h>
@@ -80,15 +81,16 @@ static bool step(struct sim *s)
 	return false;
 }
 
-static void steps(struct sim *s, unsigned n)
+bool sim_steps(struct sim *s, unsigned n)
 {
 	while (n-- && !*s->broken)
 		if (!step(s))
-			return;
+			return false;
+	return true;
 }
 
 /* Nothing is left to do now: on to what the clock brings next. */
-static void pass(struct sim *s)
+void sim_pass(struct sim *s)
 {
 	uint64_t at = ~0ull;
 
@@ -203,17 +205,28 @@ static void end_partition(struct sim *s)
 	}
 	if (!s->partitions)
 		return; /* a blackout came of it */
-	steps(s, sim_random(s) % 100);
+	sim_steps(s, sim_random(s) % 100);
 	for (uint32_t i = 1; i <= s->nodes; i++)
 		if (chance(s, 2))
 			fence_somebody(s);
-	steps(s, sim_random(s) % 100);
+	sim_steps(s, sim_random(s) % 100);
 	s->cur = NULL;
 	sim_trace(s, "partition healed");
 	net_heal(s);
 }
 
-static void log_out_and_in(struct sim *s);
+/* The cluster manager stops the groups of a node before its daemon. */
+static void stop(struct sim *s, struct node *n)
+{
+	for (unsigned i = 0; i < s->groups; i++)
+		if (s->crm[i].at == n->id)
+			return;
+	if (!n->running || n->leaving || n->paused || s->partitions || !may_fault(s))
+		return;
+	s->count.stops++;
+	sim_trace(s, "node %u is stopped", n->id);
+	node_stop(n);
+}
 
 static void act(struct sim *s)
 {
@@ -224,8 +237,8 @@ static void act(struct sim *s)
 		if (n->running && may_fault(s) && !s->partitions)
 			crash(s, n, REPLOG_NODE_DOWN);
 		break;
-	case 1: /* quorum counts nodes: what the last process of several has acknowledged is on its disk alone */
-		if (n->running && may_fault(s) && !s->partitions && !s->any_fault)
+	case 1:
+		if (n->running && may_fault(s) && !s->partitions)
 			crash(s, n, REPLOG_PROCESS_DOWN);
 		break;
 	case 2:
@@ -258,7 +271,12 @@ static void act(struct sim *s)
 		fence_somebody(s);
 		break;
 	case 14:
-		log_out_and_in(s);
+		if (n->running && !n->paused)
+			node_new_nexus(n, sim_random(s) % INITIATORS);
+		break;
+	case 16:
+		if (chance(s, 2))
+			stop(s, n);
 		break;
 	case 15:
 		if (s->any_fault && chance(s, 3)) {
@@ -271,11 +289,6 @@ static void act(struct sim *s)
 		for (unsigned k = sim_random(s) % 6; k; k--)
 			load_one(s);
 	}
-}
-
-static void log_out_and_in(struct sim *s)
-{
-	(void)s;
 }
 
 /* ---- the end: everything is up again, and must come to rest in a good state ------------------------------------------------------------ */
@@ -324,15 +337,15 @@ static void finish(struct sim *s)
 				cluster_discard_own(s->node[i].d.cluster);
 			else if (!s->node[i].running && !s->partitions)
 				start(s, &s->node[i]);
-		steps(s, 20000);
+		sim_steps(s, 20000);
 		crm_settle(s);
 		if (at_rest(s))
 			break;
-		pass(s);
+		sim_pass(s);
 	}
 	for (unsigned k = 0; k < 50 && !*s->broken && !at_rest(s); k++) { /* nothing is asked of it any more */
-		steps(s, 20000);
-		pass(s);
+		sim_steps(s, 20000);
+		sim_pass(s);
 	}
 	if (!*s->broken && !at_rest(s))
 		say_what_is_missing(s);
@@ -347,7 +360,7 @@ static void init(struct sim *s, uint64_t seed)
 	s->nodes = 2 + (sim_random(s) % 8) / 2; /* 2 … 5 */
 	s->two_node = s->nodes == 2;
 	s->groups = 1 + sim_random(s) % LUS;
-	s->any_fault = chance(s, 3) && !getenv("SIM_NO_BLACKOUT"); /* schedules without a power loss of all nodes */
+	s->any_fault = chance(s, 3); /* with power losses of all nodes */
 	s->base_known = true;
 	s->nhistories = 1;
 	s->history[0] = (struct history){ .parent = -1, .lu = -1 };
@@ -371,14 +384,33 @@ static bool run(uint64_t seed, enum plant plant, bool trace, struct sim *s)
 	init(s, seed);
 	for (uint32_t i = 1; i <= s->nodes; i++)
 		node_boot(&s->node[i]);
-	steps(s, chance(s, 4) ? 50 : 5000);
+	sim_steps(s, chance(s, 4) ? 50 : 5000);
 	for (unsigned i = 0; i < ACTIONS && !*s->broken; i++) {
 		act(s);
-		steps(s, sim_random(s) % 80);
+		sim_steps(s, sim_random(s) % 80);
 		history_check_equal(s);
 	}
 	if (!*s->broken)
 		finish(s);
+	for (uint32_t i = 1; i <= s->nodes; i++) {
+		node_die(&s->node[i], REPLOG_NODE_DOWN);
+		store_free(&s->node[i].store);
+	}
+	free(s->acked);
+	return !*s->broken;
+}
+
+static bool run_scale(struct sim *s, unsigned registrants)
+{
+	memset(s, 0, sizeof(*s));
+	s->acked = calloc(VALUES, 1);
+	world = s;
+	init(s, 1);
+	s->nodes = 3;
+	s->two_node = false;
+	s->unfollowed = true;
+	scale(s, registrants);
+	printf("%s\n", *s->broken ? s->broken : "no verdict");
 	for (uint32_t i = 1; i <= s->nodes; i++) {
 		node_die(&s->node[i], REPLOG_NODE_DOWN);
 		store_free(&s->node[i].store);
@@ -434,12 +466,13 @@ static int many(struct sim *s, uint64_t from, uint64_t seeds)
 		add(&total, s);
 	}
 	printf("%llu schedules, %llu steps: %llu writes, %llu reads, %llu PR OUT good, %llu not, %llu conflicts, %llu not ready, "
-	       "%llu moves, %llu crashes, %llu partitions, %llu power losses of all\n", (unsigned long long)seeds,
+	       "%llu moves, %llu crashes, %llu partitions, %llu power losses of all, %llu orderly stops, %llu new sessions\n", (unsigned long long)seeds,
 	       (unsigned long long)total.steps, (unsigned long long)total.count.writes, (unsigned long long)total.count.reads,
 	       (unsigned long long)total.count.pr_good, (unsigned long long)total.count.pr_other,
 	       (unsigned long long)total.count.conflicts, (unsigned long long)total.count.notready,
 	       (unsigned long long)total.count.moves, (unsigned long long)total.count.crashes,
-	       (unsigned long long)total.count.partitions, (unsigned long long)total.count.blackouts);
+	       (unsigned long long)total.count.partitions, (unsigned long long)total.count.blackouts,
+	       (unsigned long long)total.count.stops, (unsigned long long)total.count.logins);
 	return failed != 0;
 }
 
@@ -458,6 +491,7 @@ int main(int argc, char **argv)
 	const char *one = getenv("SEED");
 	uint64_t from = 1, seeds = 0;
 	enum plant plant = PLANT_NONE;
+	unsigned registrants = 0;
 
 	for (int i = 1; i < argc; i++) {
 		if (!strcmp(argv[i], "--plants")) {
@@ -473,10 +507,15 @@ int main(int argc, char **argv)
 			from = strtoull(argv[++i], NULL, 0);
 		else if (!strcmp(argv[i], "--seeds"))
 			seeds = strtoull(argv[++i], NULL, 0);
+		else if (!strcmp(argv[i], "--registrants"))
+			registrants = atoi(argv[++i]);
 		else if (!strcmp(argv[i], "--plant"))
 			plant = find_plant(argv[++i]);
 	}
+	setlinebuf(stdout);
 	log_setup(one ? LOG_LEVEL_DEBUG : LOG_LEVEL_ERROR, on_log);
+	if (registrants)
+		return !run_scale(s, registrants);
 	if (one) {
 		bool ok = run(strtoull(one, NULL, 0), plant, true, s);
 

@@ -9,6 +9,7 @@
  *     machine.c  mailbox_*, worker_*, store_file_open, disk_handler_open, qb_loop_timer_*, buffers, clock, randomness
  *     node.c     a node: main.c's wiring, its death; the faults planted between the real parts (plant.h)
  *     load.c     initiators: writes, reads, PERSISTENT RESERVE IN and OUT over every path
+ *     scale.c    many registrants
  *     crm.c      the cluster manager: who owns a group, fencing
  *     history.c  what is true: the tree of histories, each with the naive model's state; all verdicts
  *     sim.c      the schedule and its end
@@ -125,12 +126,12 @@ struct node {
 	uint32_t id;
 	bool up, running, dying, paused, leaving;
 	unsigned partition;
+	uint64_t ring_seq; /* of the ring that it is in */
 	bool seen_all; /* two_node: wait_for_all */
 	/* the process */
 	struct daemon d;
 	struct config_group groups[LUS];
 	struct reactor reactor[REACTORS];
-	struct mode_state mode;
 	struct target target, *targets[1];
 	struct initiator_acl acl;
 	struct lun_entry lun[LUS];
@@ -176,6 +177,7 @@ struct sim {
 	uint32_t nodes, groups;
 	uint64_t seed, rng, now, steps;
 	bool two_node, any_fault, trace;
+	bool unfollowed; /* by the model, see scale.c */
 	unsigned partitions;
 	uint64_t ring_seq;
 	uint32_t fence_due; /* bit: nodes that are down and whose fencing is still to be confirmed */
@@ -185,7 +187,8 @@ struct sim {
 	/* truth */
 	struct history history[HISTORIES];
 	int nhistories, frontier, root; /* frontier: the newest acknowledged; root: the first of this era */
-	int old_frontier;	       /* when all had lost power */
+	int lu_frontier[LUS];	       /* the newest acknowledged that was about this LU; what is about others may come first */
+	int old_frontier[LUS];	       /* lu_frontier when all had lost power */
 	bool base_known; /* false: after a power loss of all, until one serves */
 	uint32_t medium[LUS][BLOCKS];
 	uint64_t medium_epoch[LUS];
@@ -194,7 +197,8 @@ struct sim {
 	uint32_t values;
 	struct crm_group crm[LUS];
 	struct {
-		uint64_t writes, conflicts, reads, pr_good, pr_other, moves, crashes, blackouts, partitions, notready;
+		uint64_t writes, conflicts, reads, pr_good, pr_other, moves, crashes, blackouts, partitions, notready, stops,
+			logins;
 	} count;
 };
 
@@ -212,6 +216,7 @@ void net_start(struct node *n);
 void net_gone(struct node *n, enum replog_gone_reason reason);
 void net_partition(struct sim *s, uint32_t mask);
 void net_heal(struct sim *s);
+void net_own_message(struct node *n);
 void net_ring(struct sim *s, unsigned partition);
 bool net_quorate(const struct node *n);
 bool net_take(struct node *n);
@@ -234,6 +239,7 @@ void node_boot(struct node *n);
 /* The process ends at once: power, kill. */
 void node_die(struct node *n, enum replog_gone_reason reason);
 void node_stop(struct node *n); /* an orderly end begins */
+void node_new_nexus(struct node *n, unsigned initiator); /* a session ends, and another begins */
 bool node_step(struct node *n);
 enum cluster_state __real_cluster_state(const struct cluster *c);
 bool node_serving(const struct node *n);
@@ -261,5 +267,13 @@ void history_pr_in(struct node *n, struct slot *sl);
 void history_blackout(struct sim *s);
 bool history_is_holder(const struct node *n);
 void history_check_equal(struct sim *s);
+bool history_same_bytes(const struct node *a, const struct node *b);
+
+/* sim.c */
+bool sim_steps(struct sim *s, unsigned n); /* false: nothing was left to do before the end */
+void sim_pass(struct sim *s);
+
+/* scale.c */
+bool scale(struct sim *s, unsigned registrants);
 
 #endif
