@@ -34,6 +34,7 @@ struct settings {
 	bool write, random, spin, header_digest, data_digest, json;
 	double seconds, warmup;
 	int pid; /* the target's, 0: no CPU figures */
+	uint16_t isid; /* 0: the pid */
 	const char *congestion;
 };
 

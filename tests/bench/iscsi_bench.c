@@ -167,6 +167,7 @@ static const char usage_text[] =
 	"  --seconds S            measured time, default 3\n"
 	"  --warmup S             before it, default 0.5\n"
 	"  --pid PID              of the target, for its CPU time (all its threads)\n"
+	"  --isid N               of the sessions, so that their nexuses can be registered before; default: the pid\n"
 	"  --spin                 never sleep: for latency at queue depth 1\n"
 	"  --header-digest, --data-digest   CRC32C\n"
 	"  --congestion NAME      TCP congestion control of our side, e.g. cubic\n"
@@ -175,7 +176,7 @@ static const char usage_text[] =
 enum option_id {
 	OPT_PORTAL = 256, OPT_TARGET, OPT_LUN, OPT_SESSIONS, OPT_QUEUE_DEPTH, OPT_BLOCK, OPT_READ, OPT_WRITE, OPT_RANDOM,
 	OPT_SEQUENTIAL, OPT_SECONDS, OPT_WARMUP, OPT_PID, OPT_SPIN, OPT_HEADER_DIGEST, OPT_DATA_DIGEST, OPT_CONGESTION,
-	OPT_JSON, OPT_HELP,
+	OPT_JSON, OPT_ISID, OPT_HELP,
 };
 
 static const struct option option_table[] = {
@@ -197,6 +198,7 @@ static const struct option option_table[] = {
 	{ "data-digest", no_argument, NULL, OPT_DATA_DIGEST },
 	{ "congestion", required_argument, NULL, OPT_CONGESTION },
 	{ "json", no_argument, NULL, OPT_JSON },
+	{ "isid", required_argument, NULL, OPT_ISID },
 	{ "help", no_argument, NULL, OPT_HELP },
 	{ 0 },
 };
@@ -244,6 +246,7 @@ static void option_set(struct settings *set, enum option_id id, const char *name
 	case OPT_DATA_DIGEST: set->data_digest = true; break;
 	case OPT_CONGESTION: set->congestion = optarg; break;
 	case OPT_JSON: set->json = true; break;
+	case OPT_ISID: set->isid = number(name, optarg, 1, UINT16_MAX); break;
 	case OPT_HELP: fputs(usage_text, stdout); exit(0);
 	}
 }

@@ -67,7 +67,7 @@ static void login_send(struct session *s, enum login_stage stage, enum login_sta
 
 	put_be24(pdu + BHS_DATA_LEN, keys->len);
 	pdu[BHS_ISID] = 0x80; /* random format: 3 bytes of number, 2 of qualifier */
-	put_be16(pdu + BHS_ISID + 2, getpid());
+	put_be16(pdu + BHS_ISID + 2, s->bench->set.isid ? s->bench->set.isid : getpid());
 	put_be16(pdu + BHS_ISID + 4, s->id);
 	put_be32(pdu + BHS_CMD_SN, s->cmd_sn);
 	put_be32(pdu + BHS_EXP_STAT_SN, s->exp_stat_sn);

@@ -48,10 +48,11 @@ class Initiator:
 
     # ---- PDUs ----
 
-    def send(self, header, data=b""):
+    def send(self, header, data=b"", ahs=b""):
         head = bytearray(header)
+        head[4] = len(ahs) // 4
         head[5:8] = len(data).to_bytes(3, "big")
-        self.socket.sendall(bytes(head) + data + bytes(-len(data) % 4))
+        self.socket.sendall(bytes(head) + ahs + data + bytes(-len(data) % 4))
 
     def exactly(self, n):
         out = b""
@@ -84,8 +85,10 @@ class Initiator:
         assert len(data) <= IMMEDIATE_MAX
         tag = next(self.tags)
         flags = 0x80 | 1 | (WRITE if data else READ if read else NONE)
+        cdb, rest = bytes(cdb)[:16], bytes(cdb)[16:]  # what is longer has an extended CDB segment (11.2.2.3)
+        ahs = struct.pack(">HBx", 1 + len(rest), 1) + rest if rest else b""
         self.send(struct.pack(">BBHI8sIIII16s", 0x01, flags, 0, 0, self.lun, tag, len(data) or read, self.cmd_sn,
-                              self.stat_sn, bytes(cdb)), data)
+                              self.stat_sn, cdb), data, ahs)
         self.cmd_sn += 1
         got = b""
         while True:
@@ -102,6 +105,15 @@ class Initiator:
                 sense = segment[2:2 + int.from_bytes(segment[:2], "big")] if segment else b""
                 return Answer(head[3], got, sense)
             assert opcode == 0x20, f"unexpected PDU {head.hex()}"  # a ping is no answer
+
+    def lun_reset(self):
+        """LOGICAL UNIT RESET (RFC 7143 11.5); the response code."""
+        self.send(struct.pack(">BBHI8sIIII16x", 0x42, 0x80 | 5, 0, 0, self.lun, next(self.tags), 0xffffffff, self.cmd_sn,
+                              self.stat_sn))
+        head, _ = self.receive()
+        assert head[0] == 0x22, head.hex()
+        self.stat_sn = int.from_bytes(head[24:28], "big") + 1
+        return head[2]
 
     def ready(self):
         """Past the unit attentions; what they were."""

@@ -22,39 +22,65 @@ def ready_sense(i):
     return i.run(bytes(6)).sense
 
 
-def cut_short(daemon, ause):
-    """A daemon killed in the middle of an overwrite, started again."""
+def test_a_killed_daemon_goes_on(daemon):
     daemon.start(*HUGE)
     with Initiator(daemon) as i:
         i.ready()
-        overwrite(i, ause=ause).good()
+        overwrite(i).good()
         assert ready_sense(i) == IN_PROGRESS
-    assert os.listdir(daemon.state_dir).count("lun0.wipe") == 1
     daemon.stop(signal.SIGKILL)
     daemon.start(*HUGE)
-    assert "SANITIZE was cut short" in daemon.output()
+    with Initiator(daemon) as i:
+        i.attentions()
+        assert i.read(0).sense == IN_PROGRESS
+        assert i.write(0, bytes(512)).sense == IN_PROGRESS
+        assert i.run(EXIT_FAILURE_MODE).sense == IN_PROGRESS
+        assert overwrite(i).sense == IN_PROGRESS
 
 
-def test_a_killed_daemon_remembers(daemon):
-    cut_short(daemon, ause=False)
+def test_an_orderly_end_does_not_wait_for_it(daemon):
+    daemon.start(*HUGE)
+    with Initiator(daemon) as i:
+        i.ready()
+        overwrite(i).good()
+    assert daemon.stop() == 0
+    daemon.start(*HUGE)
+    with Initiator(daemon) as i:
+        assert ready_sense(i) == IN_PROGRESS
+
+
+def failing(daemon, ause):
+    """An overwrite that fails; the fault is gone when the daemon starts again."""
+    disk = os.path.join(daemon.dir, "d.img") + ",size=8M,thin"
+    daemon.start("--lun", disk + ",fault=error=EIO:op=write:lba=8192-8192")
+    with Initiator(daemon) as i:
+        i.ready()
+        assert overwrite(i, immed=False, ause=ause).sense == FAILED
+        assert ready_sense(i) == FAILED
+        assert i.read(0).sense == FAILED
+    assert "SANITIZE failed" in daemon.output()
+    daemon.stop(signal.SIGKILL)
+    daemon.start("--lun", disk)
+
+
+def test_failure_outlives_the_daemon(daemon):
+    failing(daemon, ause=False)
     with Initiator(daemon) as i:
         i.attentions()
         assert i.read(0).sense == FAILED
-        assert i.write(0, bytes(512)).sense == FAILED
         assert i.run(EXIT_FAILURE_MODE).sense == (5, 0x24, 0)  # AUSE was 0
-        overwrite(i).good()  # again: allowed
-        assert ready_sense(i) == IN_PROGRESS
+        overwrite(i, immed=False).good()  # again: allowed
+        assert i.read(16383).good() == b"\x5a" * 512
 
 
 def test_failure_mode_is_left(daemon):
-    cut_short(daemon, ause=True)
+    failing(daemon, ause=True)
     with Initiator(daemon) as i:
         assert ready_sense(i) == FAILED
         i.run(EXIT_FAILURE_MODE).good()
         i.read(0).good()
-    assert "lun0.wipe" not in os.listdir(daemon.state_dir)
     daemon.stop()
-    daemon.start(*HUGE)
+    daemon.start("--lun", os.path.join(daemon.dir, "d.img") + ",size=8M,thin")
     with Initiator(daemon) as i:
         i.ready()
 
@@ -70,13 +96,3 @@ def test_a_file_is_overwritten_and_erased(daemon):
         i.run(BLOCK_ERASE).good()
         assert i.read(16383).good() == bytes(512)
         assert os.stat(os.path.join(daemon.dir, "d.img")).st_blocks == 0  # nothing is kept of it
-    assert "lun0.wipe" not in os.listdir(daemon.state_dir)
-
-
-def test_a_damaged_record_is_not_ignored(daemon):
-    os.makedirs(daemon.state_dir)
-    with open(os.path.join(daemon.state_dir, "lun0.wipe"), "w") as f:
-        f.write("nonsense")
-    daemon.start(*HUGE, wait=False)
-    assert daemon.process.wait(20) != 0
-    assert "lun0.wipe" in daemon.output() and "remove it to serve the LUN as it is" in daemon.output()
