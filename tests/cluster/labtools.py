@@ -4,9 +4,11 @@ import contextlib
 import json
 import os
 import pathlib
+import random
 import signal
 import subprocess
 import tempfile
+import threading
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -16,6 +18,9 @@ TARGET = "iqn.2026-11.io.sandem:demo"
 LUN = 0
 GROUP = "g0"
 CLONE = "ms-g0"
+# By hand, where pacemaker does not do it.
+START_DAEMON = ("mkdir -p /run/sandem /var/lib/sandem; setsid sandemd -c /etc/sandem/sandem.yaml --node $(hostname) "
+                "--run-dir /run/sandem --state-dir /var/lib/sandem >>/var/log/sandem/sandemd.log 2>&1 &")
 
 
 def wall_ms():
@@ -37,8 +42,8 @@ def await_true(what, check, seconds):
 class Lab:
     """One lab; every method is a verb of tests/cluster/lab or a command inside a node."""
 
-    def __init__(self, name, nodes=2):
-        self.name = name
+    def __init__(self, name, nodes=2, build=BUILD):
+        self.name, self.build = name, build
         self.nodes = [f"node-{chr(ord('a') + i)}" for i in range(nodes)]
 
     def argv(self, *args):
@@ -46,7 +51,7 @@ class Lab:
 
     def run(self, *args, check=True, timeout=120):
         done = subprocess.run(self.argv(*args), text=True, capture_output=True, timeout=timeout,
-                              env={**os.environ, "SANDEM_BUILD": str(BUILD)})
+                              env={**os.environ, "SANDEM_BUILD": str(self.build)})
         if check and done.returncode != 0:
             raise RuntimeError(f"lab {' '.join(map(str, args))}: exit {done.returncode}\n"
                                f"{done.stdout}{done.stderr}")
@@ -124,8 +129,99 @@ class Lab:
                   + "crm_resource --cleanup")
         self.settle()
 
+    @contextlib.contextmanager
+    def delayed_fencing(self, node, seconds=5):
+        """The device that would end the node waits: of two that shoot at each other this one wins."""
+        device = ("crm_resource", "--resource", f"fence-{node}")
+
+        def some():
+            return next(n for n in self.nodes if self.powered(n))
+        self.exec(some(), *device, "--set-parameter", "pcmk_delay_base", "--parameter-value", f"{seconds}s")
+        self.run("wait")
+        try:
+            yield
+        finally:
+            self.exec(some(), *device, "--delete-parameter", "pcmk_delay_base", check=False)
+
+    def daemon_pid(self, node):
+        """The host's pid of the node's sandemd."""
+        for group in pathlib.Path("/sys/fs/cgroup").glob(f"**/sandem-{self.name}/{node}/cgroup.procs"):
+            for pid in group.read_text().split():
+                if pathlib.Path(f"/proc/{pid}/comm").read_text() == "sandemd\n":
+                    return int(pid)
+        raise RuntimeError(f"no sandemd on {node}")
+
     def powered(self, node):
         return f"{node}: on" in self.run("fence", "state", check=False).stdout
+
+
+class Shell:
+    """A shell inside a node that takes one command after the other: some ms each."""
+
+    def __init__(self, lab, node):
+        self.process = subprocess.Popen(lab.argv("exec", node, "sh"), text=True, bufsize=1,
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+    def __call__(self, command):
+        """(exit status, output)."""
+        self.process.stdin.write(f"{{ {command}\n}} 2>&1 </dev/null; echo \"<$?>\"\n")
+        out = []
+        for line in self.process.stdout:
+            if line.startswith("<") and line.endswith(">\n"):
+                return int(line[1:-2]), "".join(out)
+            out.append(line)
+        raise RuntimeError(f"the shell has ended at: {command}")
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait(10)
+
+
+class Mover:
+    """Moves the group from node to node without pacemaker, at random moments, until it is ended."""
+
+    def __init__(self, lab, seed, pause=(0.0, 0.12)):
+        self.lab, self.pause, self.random = lab, pause, random.Random(seed)
+        self.moves, self.error, self.stop = 0, None, threading.Event()
+        self.shell = {n: Shell(lab, n) for n in lab.nodes}
+        self.thread = threading.Thread(target=self.run)
+
+    def order(self, node, verb):
+        status, out = self.shell[node](f"sandemctl --timeout 20 group {verb} {GROUP}")
+        if status:
+            raise RuntimeError(f"{verb} on {node}: {out}")
+
+    def run(self):
+        owner = self.lab.owner()
+        try:
+            while not self.stop.wait(self.random.uniform(*self.pause)):
+                to = self.random.choice([n for n in self.lab.nodes if n != owner])
+                self.order(owner, "demote")
+                self.order(to, "promote")
+                owner, self.moves = to, self.moves + 1
+        except Exception as e:     # told by the thread that waits
+            self.error = e
+
+    def __enter__(self):
+        self.home = self.lab.owner()
+        self.lab.crm("configure", "property", "maintenance-mode=true")
+        self.lab.run("wait")
+        self.thread.start()
+        return self
+
+    def __exit__(self, *exc):
+        self.stop.set()
+        self.thread.join(60)
+        for node in self.lab.nodes:
+            if node != self.home:
+                self.shell[node](f"sandemctl group demote {GROUP}")
+        self.shell[self.home](f"sandemctl group promote {GROUP}")
+        for shell in self.shell.values():
+            shell.close()
+        self.lab.crm("configure", "property", "maintenance-mode=false")
+        self.lab.settle()
+        if self.error and not exc[0]:
+            raise self.error
 
 
 class Load:

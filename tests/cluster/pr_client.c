@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * pr_client: one initiator, one session, one command, the answer as JSON. For the scenario
- * tests of persistent reservations across nodes.
+ * tests of persistent reservations and task management across nodes.
  *
  * The I_T nexus is named by --initiator, --isid and the portal: two calls with the same three are
  * the same nexus (RFC 7143 4.4.3.1), so a registration outlives the session that made it.
@@ -17,13 +17,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
-#include <iscsi/iscsi.h>
-#include <iscsi/scsi-lowlevel.h>
 #include <jansson.h>
 
+#include "tests/cluster/wire.h"
+
 #define UA_RETRIES 16
-#define DATA_MAX 4096
+#define DATA_MAX 65535
 
 struct options {
 	const char *portal, *target, *initiator, *verb;
@@ -91,12 +92,6 @@ static json_t *sense_json(const struct scsi_task *task)
 					      task->sense.ascq & 0xff));
 }
 
-static bool is_unit_attention(const struct scsi_task *task)
-{
-	return task->status == SCSI_STATUS_CHECK_CONDITION &&
-	       task->sense.key == SCSI_SENSE_UNIT_ATTENTION;
-}
-
 static int answer(struct client *c, const struct scsi_task *task)
 {
 	if (!task) {
@@ -140,39 +135,19 @@ static struct scsi_task *command(struct client *c, const uint8_t *cdb, int cdb_l
 	}
 }
 
-static uint64_t be(const uint8_t *p, int n)
-{
-	uint64_t v = 0;
-
-	while (n--)
-		v = v << 8 | *p++;
-	return v;
-}
-
-static void put_be(uint8_t *p, uint64_t v, int n)
-{
-	while (n--) {
-		p[n] = v & 0xff;
-		v >>= 8;
-	}
-}
-
 static json_t *key_json(uint64_t key)
 {
 	return json_sprintf("0x%llx", (unsigned long long)key);
 }
 
-/* SPC-4 6.16: PERSISTENT RESERVE OUT with the basic parameter list of 6.16.3 */
 static int pr_out(struct client *c, int action)
 {
-	uint8_t cdb[10] = { 0x5f, action, c->opt.type, 0, 0, 0, 0, 0, 24, 0 };
-	uint8_t list[24] = { 0 };
+	const struct pr_out o = { action, c->opt.type, c->opt.key, c->opt.sa_key, c->opt.aptpl, c->opt.all_tg_pt };
+	uint8_t cdb[PR_OUT_CDB], list[PR_OUT_LIST];
 	struct scsi_task *task;
 	int rc;
 
-	put_be(list, c->opt.key, 8);
-	put_be(list + 8, c->opt.sa_key, 8);
-	list[20] = (c->opt.all_tg_pt ? 1 << 2 : 0) | (c->opt.aptpl ? 1 : 0);
+	pr_out_fill(&o, cdb, list);
 	task = command(c, cdb, sizeof(cdb), SCSI_XFER_WRITE, list, sizeof(list));
 	rc = answer(c, task);
 	if (task)
@@ -239,11 +214,11 @@ static int pr_in(struct client *c, int action,
 	if (rc == 0 && task->datain.size >= 8) {
 		size_t len = 8 + be(task->datain.data + 4, 4);
 
-		if (len > (size_t)task->datain.size)
-			len = task->datain.size;
+		json_object_set_new(c->out, "additional_length", json_integer(len - 8));
+		json_object_set_new(c->out, "returned", json_integer(task->datain.size));
 		json_object_set_new(c->out, "generation",
 				    json_integer(be(task->datain.data, 4)));
-		parse(c, task->datain.data, len);
+		parse(c, task->datain.data, len < (size_t)task->datain.size ? len : (size_t)task->datain.size);
 	}
 	if (task)
 		scsi_free_scsi_task(task);
@@ -273,6 +248,25 @@ static int rtpg(struct client *c)
 		i += 8 + 4 * d[7];
 	}
 	json_object_set_new(c->out, "groups", groups);
+	if (task)
+		scsi_free_scsi_task(task);
+	return rc;
+}
+
+/* SPC-4 6.33 REPORT LUNS; of the numbers the peripheral and the flat format (SAM-5 4.7.7) */
+static int report_luns(struct client *c)
+{
+	uint8_t cdb[12] = { 0xa0 };
+	json_t *luns = json_array();
+	struct scsi_task *task;
+	int rc;
+
+	put_be(cdb + 6, DATA_MAX, 4);
+	task = command(c, cdb, sizeof(cdb), SCSI_XFER_READ, NULL, DATA_MAX);
+	rc = answer(c, task);
+	for (int i = 8; rc == 0 && i + 8 <= task->datain.size; i += 8)
+		json_array_append_new(luns, json_integer(be(task->datain.data + i, 2) & 0x3fff));
+	json_object_set_new(c->out, "luns", luns);
 	if (task)
 		scsi_free_scsi_task(task);
 	return rc;
@@ -355,11 +349,117 @@ static int medium_read(struct client *c)
 	return rc;
 }
 
+/* ---- many registrants ---- */
+
+#define SPEC_PORTS 200
+
+/* SPC-4 7.6.4.6: TransportID of an iSCSI initiator port; null terminated, padded to 4 */
+static size_t transport_id(uint8_t *p, const char *name)
+{
+	size_t len = (strlen(name) + 4) & ~3ul;
+
+	memset(p, 0, 4 + len);
+	p[0] = 0x45; /* format 01b: name, ",i,0x" and ISID */
+	put_be(p + 2, len, 2);
+	memcpy(p + 4, name, strlen(name));
+	return 4 + len;
+}
+
+/* REGISTER of this nexus and of n initiator ports, from number first on (SPEC_I_PT, table 213) */
+static int register_ports(struct client *c, uint64_t first, unsigned n)
+{
+	const struct pr_out o = { 0, 0, 0, c->opt.sa_key, c->opt.aptpl, c->opt.all_tg_pt };
+	uint8_t cdb[PR_OUT_CDB], list[32768];
+	size_t len = PR_OUT_LIST + 4;
+	struct scsi_task *task;
+	int rc;
+
+	pr_out_fill(&o, cdb, list);
+	list[20] |= 1 << 3;
+	for (unsigned i = 0; i < n; i++) {
+		char name[128];
+
+		snprintf(name, sizeof(name), "iqn.2026-11.io.sandem.test:crowd%06llu,i,0x800000000000",
+			 (unsigned long long)(first + i));
+		len += transport_id(list + len, name);
+	}
+	put_be(list + PR_OUT_LIST, len - PR_OUT_LIST - 4, 4);
+	put_be(cdb + 5, len, 4);
+	task = command(c, cdb, sizeof(cdb), SCSI_XFER_WRITE, list, len);
+	rc = answer(c, task);
+	if (task)
+		scsi_free_scsi_task(task);
+	return rc;
+}
+
+/* --value ports besides this one. A list may come only from a nexus that is not registered. */
+static int pr_register_many(struct client *c)
+{
+	const uint64_t key = c->opt.sa_key, all = c->opt.value;
+	int rc = 0;
+
+	for (uint64_t i = 0; i < all && rc == 0; i += SPEC_PORTS) {
+		if (i > 0) {
+			c->opt.key = key;
+			c->opt.sa_key = 0;
+			rc = pr_out(c, 0);
+			c->opt.sa_key = key;
+		}
+		if (rc == 0)
+			rc = register_ports(c, i, all - i < SPEC_PORTS ? all - i : SPEC_PORTS);
+	}
+	return rc;
+}
+
+static int cmp(const void *a, const void *b)
+{
+	const double *x = a, *y = b;
+
+	return *x < *y ? -1 : *x > *y;
+}
+
+/* --value times the command, one after the other: microseconds from its sending to its status. */
+static int latency_of(struct client *c, int (*run)(struct client *c))
+{
+	double *us = calloc(c->opt.value + 1, sizeof(*us));
+	struct timespec a, b;
+	int rc = 0;
+
+	for (uint64_t i = 0; i < c->opt.value && rc == 0; i++) {
+		clock_gettime(CLOCK_MONOTONIC, &a);
+		rc = run(c);
+		clock_gettime(CLOCK_MONOTONIC, &b);
+		us[i] = (b.tv_sec - a.tv_sec) * 1e6 + (b.tv_nsec - a.tv_nsec) / 1e3;
+	}
+	qsort(us, c->opt.value, sizeof(*us), cmp);
+	json_object_set_new(c->out, "us", json_pack("{s:f, s:f, s:f}", "min", us[0], "p50", us[c->opt.value / 2],
+						    "p99", us[c->opt.value * 99 / 100]));
+	free(us);
+	return rc;
+}
+
+/* Registers with key after key, each as soon as the last is acknowledged, and says so of each,
+ * until one is not or SIGTERM comes. */
+static int pr_register_loop(struct client *c)
+{
+	int rc;
+
+	do {
+		c->opt.sa_key++;
+		rc = pr_out(c, 6);
+		if (rc == 0)
+			printf("{\"acknowledged\": %llu}\n", (unsigned long long)c->opt.sa_key);
+		fflush(stdout);
+	} while (rc == 0 && !stop);
+	return rc;
+}
+
 /* Writes 1, 2, 3 … until a write does not end with GOOD, or SIGTERM: "acknowledged" is the last. */
 static int medium_write_loop(struct client *c)
 {
 	struct scsi_task *task = NULL;
 	uint64_t value = c->opt.value;
+	int64_t good_ms = 0;
 	int rc = learn_block_size(c);
 
 	while (rc == 0 && !stop) {
@@ -367,16 +467,54 @@ static int medium_write_loop(struct client *c)
 			scsi_free_scsi_task(task);
 		task = write_value(c, value + 1);
 		rc = answer(c, task);
+		if (rc == 0)
+			good_ms = wall_ms();
 		if (rc == 0 && ++value == c->opt.value + 1) {
 			printf("{\"event\": \"writing\"}\n");
 			fflush(stdout);
 		}
 	}
 	json_object_set_new(c->out, "acknowledged", json_integer(value));
+	json_object_set_new(c->out, "good_ms", json_integer(good_ms));
 	json_object_set_new(c->out, "ended_ms", json_integer(wall_ms()));
 	if (task)
 		scsi_free_scsi_task(task);
 	return rc;
+}
+
+/* ---- task management ---- */
+
+static int manage(struct client *c, enum iscsi_task_mgmt_funcs function)
+{
+	int response = iscsi_task_mgmt_sync(c->iscsi, c->opt.lun, function, 0xffffffff, 0);
+
+	json_object_set_new(c->out, "status", json_string(response == 0 ? "GOOD" : "refused"));
+	json_object_set_new(c->out, "response", json_integer(response));
+	return response == 0 ? 0 : 1;
+}
+
+/* Until a unit attention is reported that does not come from the login (29h/00h). */
+static int await_ua(struct client *c)
+{
+	const int64_t end = wall_ms() + c->opt.timeout * 1000;
+	const uint8_t cdb[6] = { 0 };
+	size_t known = 0;
+
+	for (int i = 0; !stop && wall_ms() < end; i++) {
+		int rc = simple(c, cdb, sizeof(cdb));
+
+		if (rc == 3)
+			return rc;
+		if (i == 0) {
+			known = json_array_size(c->uas);
+			printf("{\"event\": \"waiting\"}\n");
+			fflush(stdout);
+		} else if (json_array_size(c->uas) > known) {
+			return 0;
+		}
+		usleep(10000);
+	}
+	return 1;
 }
 
 /* ---- verbs ---- */
@@ -395,6 +533,17 @@ static int v_tur(struct client *c) { return simple(c, (uint8_t[6]){ 0x00 }, 6); 
 static int v_reserve6(struct client *c) { return simple(c, (uint8_t[6]){ 0x16 }, 6); }
 static int v_release6(struct client *c) { return simple(c, (uint8_t[6]){ 0x17 }, 6); }
 
+static int v_lun_reset(struct client *c) { return manage(c, ISCSI_TM_LUN_RESET); }
+static int v_clear_task_set(struct client *c) { return manage(c, ISCSI_TM_CLEAR_TASK_SET); }
+
+static int pr_register_next(struct client *c)
+{
+	c->opt.sa_key++;
+	return pr_out(c, 6);
+}
+static int v_register_latency(struct client *c) { return latency_of(c, pr_register_next); }
+static int v_tur_latency(struct client *c) { return latency_of(c, v_tur); }
+
 static const struct verb {
 	const char *name;
 	int (*run)(struct client *c);
@@ -411,11 +560,19 @@ static const struct verb {
 	{ "read-full-status", v_read_full_status },
 	{ "reserve6", v_reserve6 },
 	{ "release6", v_release6 },
+	{ "register-loop", pr_register_loop },
+	{ "register-many", pr_register_many },
+	{ "register-latency", v_register_latency },
+	{ "tur-latency", v_tur_latency },
 	{ "tur", v_tur },
 	{ "rtpg", rtpg },
+	{ "report-luns", report_luns },
 	{ "write", medium_write },
 	{ "read", medium_read },
 	{ "write-loop", medium_write_loop },
+	{ "lun-reset", v_lun_reset },
+	{ "clear-task-set", v_clear_task_set },
+	{ "await-ua", await_ua },
 };
 
 static const struct verb *verb_find(const char *name)
@@ -491,22 +648,6 @@ static const struct verb *parse(struct options *o, int argc, char **argv)
 	return verb;
 }
 
-static int session_open(struct client *c)
-{
-	c->iscsi = iscsi_create_context(c->opt.initiator);
-	if (!c->iscsi)
-		return -ENOMEM;
-	iscsi_set_targetname(c->iscsi, c->opt.target);
-	iscsi_set_session_type(c->iscsi, ISCSI_SESSION_NORMAL);
-	iscsi_set_header_digest(c->iscsi, ISCSI_HEADER_DIGEST_NONE);
-	iscsi_set_isid_random(c->iscsi, c->opt.isid, 0);
-	iscsi_set_timeout(c->iscsi, c->opt.timeout);
-	iscsi_set_noautoreconnect(c->iscsi, 1);
-	if (iscsi_connect_sync(c->iscsi, c->opt.portal) != 0 || iscsi_login_sync(c->iscsi) != 0)
-		return -ECONNREFUSED;
-	return 0;
-}
-
 int main(int argc, char **argv)
 {
 	struct client c = { .opt = { .initiator = "iqn.2026-11.io.sandem.test:host", .isid = 1,
@@ -518,7 +659,7 @@ int main(int argc, char **argv)
 	sigaction(SIGTERM, &sa, NULL);
 	c.out = json_pack("{s:s}", "verb", verb->name);
 	c.uas = json_array();
-	if (session_open(&c) == 0) {
+	if (session_open(&c.iscsi, c.opt.initiator, c.opt.isid, c.opt.target, c.opt.portal, c.opt.timeout) == 0) {
 		rc = verb->run(&c);
 		if (rc < 3)
 			iscsi_logout_sync(c.iscsi);

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Unplanned ends under verified I/O over both paths: nothing acknowledged is lost (P4, P5, P6)."""
+import contextlib
+import json
+import subprocess
+
 import pytest
 
 import labtools
@@ -109,20 +113,64 @@ def test_nodes_lose_each_other(pair, figures, loser):
     owner = pair.owner()
     lost = owner if loser == "owner" else pair.peer(owner)
     survivor = pair.peer(lost)
-    device = ("crm_resource", "--resource", f"fence-{survivor}")
-    # a head start for the survivor: the device that would end it waits
-    pair.exec(owner, *device, "--set-parameter", "pcmk_delay_base", "--parameter-value", "5s")
-    try:
-        pair.run("wait")
-        with labtools.load(pair) as load:
-            since = labtools.wall_ms()
-            pair.run("partition")
-            labtools.await_true(f"{lost} is fenced", lambda: not pair.powered(lost), 40)
-            pair.await_owner(survivor)
-            load.await_flow()
-            gap = load.longest_gap(since)
-            report = load.stop()
-    finally:
-        pair.exec(survivor, *device, "--delete-parameter", "pcmk_delay_base")
+    with pair.delayed_fencing(survivor), labtools.load(pair) as load:
+        since = labtools.wall_ms()
+        pair.run("partition")
+        labtools.await_true(f"{lost} is fenced", lambda: not pair.powered(lost), 40)
+        pair.await_owner(survivor)
+        load.await_flow()
+        gap = load.longest_gap(since)
+        report = load.stop()
     figures(f"gap {show(gap)}" + slowest(report))
+    labtools.assert_clean(report)
+
+
+@pytest.mark.parametrize("which", ["owner", "other"])
+def test_a_daemon_stops_for_longer_than_the_token(pair, figures, which):
+    """SIGSTOP, four tokens long, then it goes on: its node is a member all the while, so nothing is acknowledged without
+    it (P1) and nothing is taken from it (P6)."""
+    node = pair.owner() if which == "owner" else pair.peer(pair.owner())
+    asked = labtools.Host(pair, "stopped")
+    with labtools.load(pair) as load:
+        since = labtools.wall_ms()
+        shell = labtools.Shell(pair, node)
+        shell("kill -STOP $(cat /run/sandem/sandemd.pid)")
+        register = asked.start(pair.peer(node), "register-ignore", sa_key=0x51)
+        with pytest.raises(subprocess.TimeoutExpired):
+            register.wait(4)
+        shell("kill -CONT $(cat /run/sandem/sandemd.pid)")
+        resumed = labtools.wall_ms()
+        answer = json.loads(register.communicate(timeout=30)[0])
+        shell.close()
+        assert answer["status"] == "GOOD" and answer["done_ms"] >= resumed, answer
+        for n in pair.nodes:
+            assert "0x51" in asked.good(n, "read-keys")["keys"], f"through {n}"
+        pair.settle()
+        load.await_flow()
+        gap = load.longest_gap(since)
+        report = load.stop()
+    asked.good(pair.peer(node), "clear", key=0x51)
+    figures(f"gap {show(gap)}, registration answered {answer['done_ms'] - resumed} ms after SIGCONT")
+    labtools.assert_clean(report)
+
+
+def test_the_owner_pauses_and_comes_back_before_it_is_fenced(pair, figures):
+    """Its peer has lost it, nobody may own the group yet; it wakes up as an owner of the past, and ends by being fenced
+    or by joining again (P5, P6)."""
+    owner = pair.owner()
+    with pair.delayed_fencing(owner, 6), labtools.load(pair) as load:
+        since = labtools.wall_ms()
+        pair.run("pause", owner)
+        labtools.await_true("its peer has lost it", lambda: pair.ctl(
+            pair.peer(owner), "status")["members"] == [pair.peer(owner)], 20)
+        pair.run("resume", owner)
+        load.await_flow()
+        gap = load.longest_gap(since)
+        # a shot that was ordered while it was away comes after the delay, also when it is back by then
+        with contextlib.suppress(TimeoutError):
+            labtools.await_true("the delayed shot", lambda: not pair.powered(owner), 12)
+        pair.restore()
+        load.await_flow()
+        report = load.stop()
+    figures(f"gap {show(gap)}, the owner was {owner}, now it is {pair.owner()}")
     labtools.assert_clean(report)

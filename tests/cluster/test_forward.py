@@ -6,6 +6,7 @@ Topology: two nodes, the initiator host has a path to each and sends through bot
 nodes' link is TCP port 3261 between them.
 """
 import json
+import os
 import subprocess
 
 import pytest
@@ -223,3 +224,32 @@ def test_preempt_ends_forwarded_writes(pair, figures, verb, through):
     assert end["acknowledged"] <= at_answer <= end["acknowledged"] + 1
     y.good(preempting, "clear", key=KEY_Y)
     figures(f"{at_answer} forwarded writes")
+
+
+@pytest.fixture
+def tls_pair():
+    lab = labtools.Lab(f"t{os.getpid()}-tls")
+    lab.up("--forward", "--link-tls")
+    await_forwarding(lab)
+    yield lab
+    lab.down()
+
+
+def test_by_tls(tls_pair, figures):
+    """link_tls: through the other node alone, while connections of the link break, over a move and back."""
+    pair = tls_pair
+    other = pair.peer(pair.owner())
+    with labtools.load(pair, nodes=[other]) as load:
+        for _ in range(5):
+            reset_link(pair, other)
+            load.await_flow(500)
+        since = labtools.wall_ms()
+        pair.move(other)
+        await_forwarding(pair)
+        load.await_flow()
+        pair.settle()
+        pair.crm("resource", "clear", labtools.CLONE)
+        gap = load.longest_gap(since)
+        report = load.stop()
+    figures(f"5 resets; gap of the move {show(gap)}")
+    labtools.assert_clean(report)

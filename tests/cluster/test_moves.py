@@ -1,8 +1,14 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Planned moves under verified I/O over both paths: no error, nothing lost (P6, P7)."""
+"""Planned moves under verified I/O over both paths: no error, nothing lost (P6, P7).
+
+SANDEM_MOVES: how many instead of 5.
+"""
+import os
 import statistics
 
 import labtools
+
+MOVES = int(os.environ.get("SANDEM_MOVES", "5"))
 
 
 def gap_text(gaps):
@@ -23,10 +29,10 @@ def move_under_load(pair, load, move):
     return load.longest_gap(since)
 
 
-def test_ten_moves_by_crm(pair, figures):
+def test_moves_by_crm(pair, figures):
     with labtools.load(pair) as load:
         gaps = []
-        for _ in range(10):
+        for _ in range(MOVES):
             to = pair.peer(pair.owner())
             gaps.append(move_under_load(pair, load, lambda n=to: pair.move(n)))
             pair.settle()

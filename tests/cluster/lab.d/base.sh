@@ -82,7 +82,7 @@ lab_mkdir() {
 	mkdir -p "$CG" || die "can't create $CG: cgroup2 must be writable"
 	[ -e "$CG/cgroup.kill" ] || die "no cgroup.kill in $CG: Linux 5.14 or later is needed"
 	{
-		declare -p NODE_COUNT QDEVICE ETCD BARE TOKEN DISK_SIZE FORWARD | sed 's/^declare -- //'
+		declare -p NODE_COUNT QDEVICE ETCD BARE TOKEN DISK_SIZE LUNS FORWARD LINK_TLS | sed 's/^declare -- //'
 		echo "CG=$CG"
 	} >"$DIR/env"
 }
@@ -116,8 +116,10 @@ up_options() {
 		--etcd) ETCD=1 ;;
 		--bare) BARE=1 ;;
 		--forward) FORWARD=1 ;;
+		--link-tls) LINK_TLS=yes ;;
 		--config) CONFIG=$(readlink -e "${2:?}") || die "no such file: $2"; shift ;;
 		--disk-size) DISK_SIZE=${2:?}; shift ;;
+		--luns) LUNS=${2:?}; shift ;;
 		--owner) OWNER=${2:?}; shift ;;
 		*) usage ;;
 		esac
@@ -125,6 +127,7 @@ up_options() {
 	done
 	[[ $NODE_COUNT =~ ^[0-9]+$ ]] && [ "$NODE_COUNT" -ge 1 ] && [ "$NODE_COUNT" -le 16 ] ||
 		die "--nodes $NODE_COUNT: from 1 to 16"
+	[[ $LUNS =~ ^[0-9]+$ ]] && [ "$LUNS" -ge 1 ] && [ "$LUNS" -le 4096 ] || die "--luns $LUNS: from 1 to 4096"
 }
 
 up_failed() {

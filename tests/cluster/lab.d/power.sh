@@ -31,10 +31,14 @@ host_kill() {
 # like pulling the plug: frozen first so that it can do no more harm, then the cable so that no
 # FIN or RST escapes, then SIGKILL, which reaches frozen processes too
 node_poweroff() {
-	node_freeze "$1" 1
-	sw ip link set "p-$1" down
-	host_kill "$1"
-	rm -f "$DIR/$1.pid"
+	local n
+	for n in "$@"; do [ ! -d "$CG/$n" ] || echo 1 >"$CG/$n/cgroup.freeze"; done
+	for n in "$@"; do node_freeze "$n" 1; done
+	for n in "$@"; do sw ip link set "p-$n" down; done
+	for n in "$@"; do
+		host_kill "$n"
+		rm -f "$DIR/$n.pid"
+	done
 }
 
 node_boot() {

@@ -22,6 +22,7 @@ sandem_configure() {
 	install -m 755 "$REPO"/agents/alerts/* "$DIR/alerts/" ||
 		die "the alert agents in $REPO/agents/alerts can't be copied"
 	truncate -s "$DISK_SIZE" "$DIR/srv/disk0.img" || die "--disk-size $DISK_SIZE: use e.g. 1G"
+	for ((n = 1; n < LUNS; n++)); do truncate -s 1M "$DIR/srv/disk$n.img"; done
 	if [ -n "$CONFIG" ]; then cp "$CONFIG" "$DIR/sandem.yaml"; else sandem_yaml >"$DIR/sandem.yaml"; fi
 	(umask 077; head -c 32 /dev/urandom >"$DIR/cluster.key")
 	for n in $NODES; do
@@ -33,20 +34,25 @@ sandem_configure() {
 
 sandem_yaml() {
 	local n
-	echo "cluster: {name: $NAME}"
+	echo "cluster: {name: $NAME, link_tls: $LINK_TLS}"
 	echo "nodes:"
 	for n in $NODES; do
 		echo "  - {name: $n, id: $(node_id "$n"), portals: [\"$(ip_of "$n"):3260\"]}"
 	done
+	[ "$ETCD" = 0 ] || echo "store: {type: etcd, endpoints: [\"http://$(ip_of $ARBITER):2379\"]}"
 	cat <<E
 groups: [{name: g0, non_owner: $([ "$FORWARD" = 1 ] && echo forward || echo standby)}]
 luns:
   - {name: disk0, group: g0, handler: file, path: /srv/disk0.img, size: $DISK_SIZE, direct: false}
-targets:
-  - name: iqn.2026-11.io.sandem:demo
-    luns: [{lun: 0, name: disk0}]
-    initiators: ["iqn.*"]
 E
+	for ((n = 1; n < LUNS; n++)); do
+		echo "  - {name: disk$n, group: g0, handler: file, path: /srv/disk$n.img, size: 1M, direct: false}"
+	done
+	echo "targets:"
+	echo "  - name: iqn.2026-11.io.sandem:demo"
+	echo "    luns:"
+	for ((n = 0; n < LUNS; n++)); do echo "      - {lun: $n, name: disk$n}"; done
+	echo "    initiators: [\"iqn.*\"]"
 }
 
 # sandem_owner GROUP: the node on which pacemaker has promoted it

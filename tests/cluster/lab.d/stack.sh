@@ -92,6 +92,7 @@ stack_start() {
 	poll 15 node_run "$n" corosync-cfgtool -s || die "corosync on $n does not answer"
 	[ "$QDEVICE" = 0 ] || node_run "$n" sh -c \
 		'setsid corosync-qdevice -f </dev/null >/var/log/corosync/qdevice.out 2>&1 &'
+	[ "${2:-}" != --corosync ] || return 0
 	cib_seed "$n" || die "no CIB for $n"
 	node_run "$n" sh -c \
 		'setsid pacemakerd </dev/null >/var/log/pacemaker/pacemakerd.out 2>&1 &'
