@@ -40,10 +40,10 @@ LINK_tools =
 archives = $(foreach r,$(LINK_$(1)),$(call archive,$(r)))
 libs = $(sort $(foreach r,$(LINK_$(1)),$(LIBS_$(r)))) -lpthread
 
-PROTOS = $(wildcard cluster/*.proto pr-sync/*.proto alua/*.proto media/*.proto directory/*.proto daemon/*.proto)
+PROTOS = $(wildcard cluster/*.proto pr-sync/*.proto alua/*.proto media/*.proto directory/*.proto daemon/*.proto daemon/*/*.proto)
 PROTO_C = $(patsubst %.proto,$(BUILD)/%.pb-c.c,$(PROTOS))
 PROTO_H = $(PROTO_C:.c=.h)
-proto_obj = $(patsubst $(1)/%.proto,$(BUILD)/$(1)/%.pb-c.o,$(wildcard $(1)/*.proto))
+proto_obj = $(patsubst $(1)/%.proto,$(BUILD)/$(1)/%.pb-c.o,$(wildcard $(1)/*.proto $(1)/*/*.proto))
 
 UNIT_SRC = $(sort $(wildcard tests/unit/*/*_test.c))
 UNIT_BIN = $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(UNIT_SRC))

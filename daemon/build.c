@@ -13,7 +13,7 @@
 #include "core/log.h"
 #include "core/rod.h"
 #include "core/target.h"
-#include "daemon/config.h"
+#include "daemon/config/config.h"
 #include "daemon/daemon.h"
 
 const char *daemon_node_name(const struct daemon *d, uint32_t id)

@@ -32,7 +32,7 @@
 #include "cluster/worker.h"
 #include "core/core.h"
 #include "core/lu.h"
-#include "daemon/config_limits.h"
+#include "daemon/config/limits.h"
 #include "directory/directory_service.h"
 #include "media/media_service.h"
 #include "media/mode_service.h"

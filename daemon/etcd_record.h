@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 #include "cluster/replog.h"
-#include "daemon/config_service.h"
+#include "daemon/config/service.h"
 
 /* Key "newest": the newest committed history of the log, and the newest generation of the configuration. */
 struct etcd_record {

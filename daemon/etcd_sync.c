@@ -13,7 +13,7 @@
 
 #include "cluster/store_etcd.h"
 #include "core/log.h"
-#include "daemon/config.h"
+#include "daemon/config/config.h"
 #include "daemon/daemon.h"
 #include "daemon/etcd_record.h"
 

@@ -10,8 +10,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "daemon/config_limits.h"
-#include "daemon/config_value.h"
+#include "daemon/config/limits.h"
+#include "daemon/config/value.h"
 #include "drivers/disk/fault.h"
 
 static const char usage[] =

@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "core/log.h"
-#include "daemon/config.h"
+#include "daemon/config/config.h"
 #include "daemon/daemon.h"
 #include "daemon/reconfig.h"
 #include "daemon/sync_all.h"

@@ -8,7 +8,7 @@
 #include <time.h>
 
 #include "core/log.h"
-#include "daemon/config_service.h"
+#include "daemon/config/service.h"
 #include "daemon/daemon.h"
 #include "daemon/etcd_sync.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * This node's part in the cluster's configuration (daemon/config_service.h): looks whether it can take a generation that is
+ * This node's part in the cluster's configuration (daemon/config/service.h): looks whether it can take a generation that is
  * being prepared, and puts the one in force in force here.
  *
  *   generation ─ worker: parse ─▶ plan ─ diff with what runs ─┬─ prepared: worker: look at the media ─▶ VOTE
@@ -19,8 +19,8 @@
 
 #include "cluster/effects.h"
 #include "cluster/worker.h"
-#include "daemon/config.h"
-#include "daemon/config_diff.h"
+#include "daemon/config/config.h"
+#include "daemon/config/diff.h"
 
 struct config_generation;
 struct daemon;

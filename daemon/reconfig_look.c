@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "core/log.h"
-#include "daemon/config_service.h"
+#include "daemon/config/service.h"
 #include "daemon/daemon.h"
 #include "daemon/reconfig.h"
 #include "drivers/disk/disk_handlers.h"

@@ -7,7 +7,7 @@
 
 #include "core/log.h"
 #include "core/target.h"
-#include "daemon/config.h"
+#include "daemon/config/config.h"
 #include "daemon/control.h"
 #include "daemon/daemon.h"
 #include "daemon/etcd_sync.h"

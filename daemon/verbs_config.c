@@ -13,7 +13,7 @@
 #include <sys/random.h>
 #include <time.h>
 
-#include "daemon/config_service.h"
+#include "daemon/config/service.h"
 #include "daemon/control.h"
 #include "daemon/daemon.h"
 #include "daemon/reconfig.h"

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "core/log.h"
-#include "daemon/config.h"
+#include "daemon/config/config.h"
 #include "fuzz.h"
 
 #define NAME "sandem.yaml"

@@ -27,7 +27,7 @@
 #include "cluster/store.h"
 #include "cluster/transport.h"
 #include "core/nexus.h"
-#include "daemon/config.h"
+#include "daemon/config/config.h"
 #include "daemon/daemon.h"
 #include "tests/sim/plant.h"
 #include "tests/unit/pr-sync/fake_pr_model.h"

@@ -11,8 +11,8 @@
 
 #include <cmocka.h>
 
-#include "daemon/config.h"
-#include "daemon/config_diff.h"
+#include "daemon/config/config.h"
+#include "daemon/config/diff.h"
 
 #define BASE \
 	"cluster: {name: c}\n" \

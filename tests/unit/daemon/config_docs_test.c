@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/config_raw.h"
+#include "daemon/config/raw.h"
 
 /* To be freed. */
 static char *file_text(const char *name)

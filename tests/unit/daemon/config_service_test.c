@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#include "daemon/config_service.h"
+#include "daemon/config/service.h"
 
 #define TOKEN 77
 

@@ -17,7 +17,7 @@
 #include "media/media_service.h"
 #include "pr-sync/pr_service.h"
 #if REPLOG_VERSION >= 2
-#include "daemon/config_service.h"
+#include "daemon/config/service.h"
 #include "daemon/tasks.h"
 #include "directory/directory_service.h"
 #include "media/mode_service.h"

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "daemon/config_limits.h"
+#include "daemon/config/limits.h"
 #include "daemon/options.h"
 
 static char text[512];

@@ -29,7 +29,7 @@
 #include "cluster/persist.h"
 #include "cluster/replog_msg.h"
 #include "cluster/store_file.h"
-#include "daemon/config.h"
+#include "daemon/config/config.h"
 #include "pr-sync/pr_msg.h"
 #include "tests/unit/daemon/fake_talk.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "daemon/config_names.h"
+#include "daemon/config/names.h"
 
 #include <search.h>
 #include <stdlib.h>

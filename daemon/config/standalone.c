@@ -9,9 +9,9 @@
 #include <unistd.h>
 
 #include "core/cdrom.h"
-#include "daemon/config.h"
-#include "daemon/config_raw.h"
-#include "daemon/config_value.h"
+#include "daemon/config/config.h"
+#include "daemon/config/raw.h"
+#include "daemon/config/value.h"
 #include "daemon/options.h"
 
 static bool is_block_device(const char *path)

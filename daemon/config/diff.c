@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "daemon/config_diff.h"
+#include "daemon/config/diff.h"
 
 #include <errno.h>
 #include <stdarg.h>

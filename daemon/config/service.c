@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "daemon/config_service.h"
+#include "daemon/config/service.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "core/wbuf_message.h"
-#include "daemon/config_log.pb-c.h"
+#include "daemon/config/config_log.pb-c.h"
 
 /* ---- generations ------------------------------------------------------------------------------------- */
 

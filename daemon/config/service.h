@@ -17,7 +17,7 @@
 #define SANDEM_CONFIG_SERVICE_H
 
 #include "core/service.h"
-#include "daemon/config_limits.h"
+#include "daemon/config/limits.h"
 
 #define CONFIG_SERVICE_ID 9 /* on the wire */
 #define CONFIG_HISTORY 16	    /* generations kept */

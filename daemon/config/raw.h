@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The configuration file as it is written: what libcyaml fills in. Private to daemon/config*.c.
- * A NULL pointer is a key that was left out; config_build.c puts the default there.
+ * A NULL pointer is a key that was left out; build.c puts the default there.
  */
 #ifndef SANDEM_CONFIG_RAW_H
 #define SANDEM_CONFIG_RAW_H
 
 #include <cyaml/cyaml.h>
 
-#include "daemon/config.h"
+#include "daemon/config/config.h"
 #include "drivers/iscsi/defaults.h"
 
 struct raw_cluster {
@@ -121,7 +121,7 @@ struct raw_config {
 	struct raw_iscsi iscsi;
 };
 
-/* config_schema.c: of the whole file. */
+/* schema.c: of the whole file. */
 const cyaml_schema_value_t *config_schema(void);
 /* libcyaml over text that config_check() has found good. 0, -EINVAL, -ENOMEM. */
 struct config_where;
@@ -130,7 +130,7 @@ int config_raw_load(const char *text, size_t len, struct raw_config **out, const
 void config_raw_free(struct raw_config *raw);
 
 /*
- * config_check.c: the shape of the document against the schema: unknown, doubled, missing keys, wrong kinds of value,
+ * check.c: the shape of the document against the schema: unknown, doubled, missing keys, wrong kinds of value,
  * numbers out of bounds; and which key stands in which line.
  * On success *out must be freed with config_where_free(). file: for messages; borrowed.
  */
@@ -143,12 +143,12 @@ bool config_where_has(const struct config_where *w, const char *path);
 __attribute__((format(printf, 4, 5))) int config_fail(const struct config_where *w, struct config_error *err,
 						      const char *path, const char *fmt, ...);
 
-/* config_build.c: raw structs and defaults to a struct config, not yet verified. 0, -EINVAL, -ENOMEM. */
+/* build.c: raw structs and defaults to a struct config, not yet verified. 0, -EINVAL, -ENOMEM. */
 int config_build(const struct raw_config *raw, const struct config_where *w, struct config **out,
 		 struct config_error *err);
 /* Sorts what users of struct config find sorted; after config_verify(), whose messages count as the file does. */
 void config_sort(struct config *c);
-/* config_build.c: where protection information is kept; path NULL: beside the medium. 0, -ENOMEM. */
+/* build.c: where protection information is kept; path NULL: beside the medium. 0, -ENOMEM. */
 int config_protection_path(struct config_lu *l, const char *path);
 /* -ENOMEM with err filled. */
 int config_no_memory(struct config_error *err);

@@ -9,7 +9,7 @@
 #ifndef SANDEM_CONFIG_DIFF_H
 #define SANDEM_CONFIG_DIFF_H
 
-#include "daemon/config.h"
+#include "daemon/config/config.h"
 
 enum config_change_kind {
 	CONFIG_LUN_ADDED,

@@ -7,9 +7,9 @@
 
 #include "core/cdrom.h"
 #include "core/mode.h"
-#include "daemon/config_names.h"
-#include "daemon/config_raw.h"
-#include "daemon/config_value.h"
+#include "daemon/config/names.h"
+#include "daemon/config/raw.h"
+#include "daemon/config/value.h"
 #include "daemon/options.h"
 #include "drivers/disk/fault.h"
 

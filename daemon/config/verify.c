@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/config_names.h"
-#include "daemon/config_raw.h"
-#include "daemon/config_value.h"
+#include "daemon/config/names.h"
+#include "daemon/config/raw.h"
+#include "daemon/config/value.h"
 
 struct verify {
 	const struct config *c;

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The keys of sandem.yaml as libcyaml's schema. To add a key: a member in config_raw.h, a line here, a line in
- * config_build.c, a paragraph in docs/sandem.yaml.md. */
+/* The keys of sandem.yaml as libcyaml's schema. To add a key: a member in raw.h, a line here, a line in
+ * build.c, a paragraph in docs/sandem.yaml.md. */
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/config_raw.h"
+#include "daemon/config/raw.h"
 
 #define OPTIONAL (CYAML_FLAG_OPTIONAL | CYAML_FLAG_POINTER)
 #define REQUIRED CYAML_FLAG_POINTER

@@ -3,10 +3,10 @@
  * The configuration of the whole cluster: the same file on every node (docs/sandem.yaml.md).
  *
  *   sandem.yaml ── config_load() ──▶ struct config ◀── config_standalone() ── command line
- *      1. syntax and shape: the document against the schema, with line numbers (config_check.c)
- *      2. libcyaml with the same schema → raw structs                          (config_schema.c)
- *      3. raw structs + defaults → struct config                               (config_build.c)
- *      4. config_verify(): what the objects must be to each other              (config_verify.c)
+ *      1. syntax and shape: the document against the schema, with line numbers (check.c)
+ *      2. libcyaml with the same schema → raw structs                          (schema.c)
+ *      3. raw structs + defaults → struct config                               (build.c)
+ *      4. config_verify(): what the objects must be to each other              (verify.c)
  *
  *   struct config ─┬─ cluster, daemon, iscsi
  *                  ├─ node[]    each with portals
@@ -28,7 +28,7 @@
 #include "core/log.h"
 #include "core/lu.h"
 #include "core/target.h"
-#include "daemon/config_limits.h"
+#include "daemon/config/limits.h"
 #include "drivers/iscsi/defaults.h"
 
 struct options;

@@ -7,7 +7,7 @@
 
 #include "core/mode.h"
 #include "core/wire.h"
-#include "daemon/config.h"
+#include "daemon/config/config.h"
 
 /* Length before content, so that ("ab","c") and ("a","bc") differ. libcrypto fails here only without memory, and a
  * wrong identity would be worse than none. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "daemon/config_value.h"
+#include "daemon/config/value.h"
 
 #include <arpa/inet.h>
 #include <ctype.h>
@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/config_limits.h"
+#include "daemon/config/limits.h"
 
 /* Digits only: strtoull alone would take signs, blanks and overflow. *end: behind the digits. */
 static int leading_digits(const char *text, uint64_t *out, const char **end)

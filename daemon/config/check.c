@@ -11,8 +11,8 @@
 #include <string.h>
 #include <yaml.h>
 
-#include "daemon/config_raw.h"
-#include "daemon/config_value.h"
+#include "daemon/config/raw.h"
+#include "daemon/config/value.h"
 
 struct place {
 	char *path;
