@@ -156,7 +156,6 @@ static void node_start(struct node *n, uint32_t id, uint16_t port_of_owner)
 		strcpy(name[i], "GONE");
 		strcpy(addr[i], "GONE");
 	}
-	log_setup(LOG_LEVEL_DEBUG, listen_for_stale);
 	for (unsigned i = 0; i < REACTORS; i++)
 		assert_int_equal(reactor_start(&n->reactor[i]), 0);
 }
@@ -447,6 +446,7 @@ static struct proxy proxy;
 
 static void nodes_init(int64_t left, uint8_t key_of_owner)
 {
+	log_setup(LOG_LEVEL_DEBUG, listen_for_stale);
 	memset(&disk, 0, sizeof(disk));
 	disk.disk = (struct disk){ .ops = &disk_ops, .size = (uint64_t)COMMANDS * PER_COMMAND * BLOCK };
 	disk.data = calloc(COMMANDS * PER_COMMAND, step);
@@ -629,8 +629,10 @@ static void abort_reaches_the_owner(void **state)
 	at_medium = NULL;
 	writes = 0;
 	write_same_ended = abort_answered = seen_aborted = false;
-	begin(-1, 1, by_tls(state));
+	nodes_init(-1, 1);
+	origin.tls = owner.tls = by_tls(state);
 	disk.disk.ops = &holding_ops;
+	nodes_start();
 	assert_true(control(&origin, &owner, link_is_up, &origin, 5000));
 	start_write_same.fn = do_write_same;
 	reactor_post(&origin.reactor[0], &start_write_same);

@@ -80,13 +80,14 @@ void portal_release(struct portal_fixture *f)
 
 /* ---- the target --------------------------------------------------------------------------------- */
 
-static void make_lu(struct portal_fixture *f)
+static void make_lu(struct portal_fixture *f, uint8_t pi_type)
 {
 	f->data = calloc(DISK_BLOCKS, BLOCK);
 	f->disk = (struct disk){ .ops = &ops, .size = (uint64_t)DISK_BLOCKS * BLOCK };
 	f->gate.medium = GATE_ADMIT;
 	f->lu = f->lus[0] = lu_new(&f->core, "lu");
 	f->lu->block_size = BLOCK;
+	f->lu->pi_type = pi_type;
 	f->lu->blocks = DISK_BLOCKS;
 	f->lu->max_transfer_bytes = 16u << 20;
 	f->lu->disk = &f->disk;
@@ -172,7 +173,7 @@ struct portal_fixture *portal_up(const struct portal_options *o)
 	assert_int_equal(mailbox_init(&f->core.control), 0);
 	for (unsigned i = 0; i < 2; i++)
 		assert_int_equal(reactor_init(&f->reactor[i], &f->core, i, -1), 0);
-	make_lu(f);
+	make_lu(f, o->pi_type);
 	make_targets(f);
 	start_server(f, o);
 	assert_int_equal(pthread_create(&f->control, NULL, control_main, f), 0);

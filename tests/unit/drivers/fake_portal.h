@@ -53,10 +53,11 @@ struct portal_fixture {
 	char *pattern[1];
 };
 
-/* Settings as they are by default, with these two for short tests. 0: default. */
+/* What differs from the default. 0: default. */
 struct portal_options {
 	uint32_t nop_interval, nop_timeout, login_timeout, queue_depth, logout_grace;
 	int initial_r2t, immediate_data; /* 0 No, 1 Yes, -1: default */
+	uint8_t pi_type;		 /* of the logical unit */
 };
 struct portal_fixture *portal_up(const struct portal_options *o);
 void portal_down(struct portal_fixture *f);

@@ -14,7 +14,6 @@
 
 static void start(struct client *c, struct portal_fixture *f, const char *keys, size_t len)
 {
-	f->lu->pi_type = PI_TYPE_2;
 	client_open(c, f);
 	assert_int_equal(client_login(c, TARGET, keys, len), LOGIN_OK);
 	client_ready(c); /* the power on unit attention */
@@ -207,7 +206,15 @@ static void random_segments(void **state)
 	commands_of_32_bytes(state);
 }
 
-#define WIRE(fn) cmocka_unit_test_setup_teardown(fn, portal_setup, portal_teardown)
+static int setup(void **state)
+{
+	struct portal_options o = { .initial_r2t = -1, .immediate_data = -1, .pi_type = PI_TYPE_2 };
+
+	*state = portal_up(&o);
+	return 0;
+}
+
+#define WIRE(fn) cmocka_unit_test_setup_teardown(fn, setup, portal_teardown)
 
 int main(void)
 {
