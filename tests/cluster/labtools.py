@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import random
+import re
 import signal
 import subprocess
 import tempfile
@@ -122,12 +123,22 @@ class Lab:
         self.run("heal", check=False)
         for node in self.nodes:
             self.run("resume", node, check=False)
-            self.run("start", node) if not self.powered(node) else None
+        on = [n for n in self.nodes if self.powered(n)]
+        for node in set(self.nodes) - set(on):
+            if on: # or the fencing that is still to come hits the node that has just been started
+                await_true(f"{node} is known to be off", lambda n=node: self.known_off(on[0], n), 60)
+            self.run("start", node)
         self.run("wait", 60)
         self.exec(self.nodes[0], "sh", "-c", f"crm_resource --clear --resource {CLONE}; "
                   + "".join(f"crm_standby --node {n} --delete; " for n in self.nodes)
                   + "crm_resource --cleanup")
         self.settle()
+
+    def known_off(self, by, node):
+        """The cluster manager knows that the node is gone, and has fenced it where that was due."""
+        seen = self.exec(by, "crm_mon", "-1", "--output-as", "xml", check=False).stdout
+        found = re.search(rf'<node name="{node}" [^>]*>', seen)
+        return found and 'online="false"' in found[0] and 'unclean="false"' in found[0]
 
     @contextlib.contextmanager
     def delayed_fencing(self, node, seconds=5):

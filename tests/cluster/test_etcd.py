@@ -61,12 +61,12 @@ def test_a_node_left_behind_waits(etcd_pair):
     """Node B is down while A goes on; then A is off, and B comes back alone: its state is stale, and it knows."""
     lab = etcd_pair
     behind = lab.peer(lab.owner())
+    ahead = lab.peer(behind)
     labtools.await_true("etcd is told", lambda: told(lab), 30)
+    before = store(lab, ahead)["newest"]["generation"]
     lab.crm("node", "standby", behind)
     labtools.await_true("its daemon has ended", lambda: not lab.serving(behind), 60)
-    ahead = lab.peer(behind)
-    labtools.await_true("A serves alone", lambda: lab.serving(ahead), 30)
-    before = store(lab, ahead)["newest"]["generation"]
+    labtools.await_true("A serves alone", lambda: len(lab.ctl(ahead, "status")["members"]) == 1, 30)
     text = lab.ctl(ahead, "config", "show")["text"]
     lab.exec(ahead, "sh", "-c", f"cat >/tmp/next.yaml <<'E'\n{text.replace('size: 1G', 'size: 1100M')}\nE\n"
              "sandemctl config apply --yes /tmp/next.yaml")

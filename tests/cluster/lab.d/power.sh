@@ -67,12 +67,13 @@ node_init() {
 	mount --make-rprivate /
 	# a parking place for what the mounts below would hide
 	mount -t tmpfs -o size=1m tmpfs /mnt
-	mkdir -p /mnt/cg /mnt/bmc /mnt/dir
+	mkdir -p /mnt/cg /mnt/bmc /mnt/dir /mnt/build
 	touch /mnt/sw
 	mount --bind "$DIR" /mnt/dir
 	mount --bind "$CG" /mnt/cg
 	mount --bind "$DIR/bmc" /mnt/bmc
 	mount --bind "/run/netns/$NETNS-sw" /mnt/sw
+	[ ! -d "$BUILD" ] || mount --bind "$BUILD" /mnt/build
 	umount -R /run/netns 2>/dev/null || true	# or this node would pin every other's
 	for o in etc var root; do
 		mount -t overlay overlay \
@@ -93,8 +94,9 @@ node_init() {
 	chown coroqnetd: /run/corosync-qnetd 2>/dev/null || true
 	touch /run/lab/sw
 	for o in cg bmc sw dir; do mount --bind "/mnt/$o" "/run/lab/$o"; done
-	umount -R /mnt
 	mount -t tmpfs -o mode=1777 tmpfs /tmp
+	[ -d "$BUILD" ] || { mkdir -p "$BUILD" && mount --bind /mnt/build "$BUILD"; }	# it was under /tmp
+	umount -R /mnt
 	mount -t sysfs sysfs /sys		# of this network namespace
 	mount -t proc proc /proc		# of this pid namespace
 	echo "$hostpid" >"/run/lab/dir/$n.pid.new"

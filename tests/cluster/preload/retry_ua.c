@@ -3,8 +3,8 @@
  * For LD_PRELOAD under iscsi-test-cu, which takes any unit attention in the middle of a test for a
  * failure: a command that is told ASYMMETRIC ACCESS STATE CHANGED (2A/06) has not been executed,
  * and is sent again as any initiator would. All other unit attentions are passed on. At the end it
- * says on standard error how many there were. Logging in, libiscsi sends TEST UNIT READY and gives
- * up for 04/0A (the state is changing): asked again, too.
+ * says on standard error how many there were. TEST UNIT READY is told 04/0A while the state is
+ * changing, where logging in and the suite's waiting for GOOD give up: asked again, too.
  */
 #include <dlfcn.h>
 #include <stdio.h>
@@ -15,12 +15,15 @@
 #include <iscsi/scsi-lowlevel.h>
 
 #define ASYMMETRIC_ACCESS_STATE_CHANGED 0x2a06
+#define STATE_TRANSITION 0x040a
 #define RETRIES 8
+#define ATTENTIONS 16
 #define READY_TRIES 500
 #define READY_PAUSE_US 10000
 
 typedef struct scsi_task *(*command_fn)(struct iscsi_context *, int, struct scsi_task *,
 					struct iscsi_data *);
+typedef struct scsi_task *(*tur_fn)(struct iscsi_context *, int);
 
 static unsigned retried;
 
@@ -63,21 +66,38 @@ struct scsi_task *iscsi_scsi_command_sync(struct iscsi_context *iscsi, int lun,
 	return t;
 }
 
+static int in_transition(const struct scsi_task *t)
+{
+	return t && t->status == SCSI_STATUS_CHECK_CONDITION && t->sense.key == SCSI_SENSE_NOT_READY &&
+	       t->sense.ascq == STATE_TRANSITION;
+}
+
+struct scsi_task *iscsi_testunitready_sync(struct iscsi_context *iscsi, int lun)
+{
+	tur_fn real = (tur_fn)dlsym(RTLD_NEXT, "iscsi_testunitready_sync");
+	struct scsi_task *t = real(iscsi, lun);
+
+	for (int i = 0; i < READY_TRIES && in_transition(t); i++) {
+		scsi_free_scsi_task(t);
+		usleep(READY_PAUSE_US);
+		t = real(iscsi, lun);
+	}
+	return t;
+}
+
 int iscsi_full_connect_sync(struct iscsi_context *iscsi, const char *portal, int lun)
 {
 	int ready = 0;
 
 	if (iscsi_connect_sync(iscsi, portal) || iscsi_login_sync(iscsi))
 		return -1;
-	for (int i = 0; i < READY_TRIES && !ready; i++) {
+	for (int i = 0; i < ATTENTIONS && !ready; i++) {
 		struct scsi_task *t = iscsi_testunitready_sync(iscsi, lun);
 
 		if (!t)
 			return -1;
 		ready = t->status == SCSI_STATUS_GOOD;
 		scsi_free_scsi_task(t);
-		if (!ready)
-			usleep(READY_PAUSE_US);
 	}
 	return ready ? 0 : -1;
 }
