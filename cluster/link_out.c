@@ -298,6 +298,7 @@ static void replay(struct slot *s)
 		cmd_sense(cmd, SENSE_ABORTED_COMMAND);
 	} else {
 		cmd->state = CMD_RECEIVED;
+		cmd->maybe_done = cmd->row->flags & ROW_WRITES;
 		gate_again(cmd);
 	}
 }

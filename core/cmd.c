@@ -39,6 +39,7 @@ void cmd_init(struct scsi_cmd *cmd)
 	cmd->decode_detail = (struct sense_detail){ .field = -1, .bit = -1 };
 	cmd->lba = cmd->blocks = cmd->alloc_len = 0;
 	cmd->gate = GATE_DECODE;
+	cmd->maybe_done = false;
 	cmd->step = 0;
 	cmd->handler_data = NULL;
 	cmd->arrived = cmd->reactor->now;
@@ -238,6 +239,17 @@ static void ended_aborted(struct scsi_cmd *cmd)
 
 static void ended(struct scsi_cmd *cmd);
 
+/* RESERVATION CONFLICT says that it has not been executed (SAM-5 5.3.1), and the reservation may be newer than its execution. */
+static void unsay_conflict(struct scsi_cmd *cmd)
+{
+	const struct sense_detail none = { .field = -1, .bit = -1 };
+
+	if (!cmd->maybe_done || cmd->status != STATUS_RESERVATION_CONFLICT)
+		return;
+	cmd->status = STATUS_CHECK_CONDITION;
+	cmd->sense_len = sense_build(cmd->sense, SENSE_ABORTED_COMMAND, lu_read(cmd->lu, mode)->dsense, &none);
+}
+
 /* Anything but a plain GOOD. */
 static void ended_specially(struct scsi_cmd *cmd)
 {
@@ -247,6 +259,7 @@ static void ended_specially(struct scsi_cmd *cmd)
 		ended_aborted(cmd);
 		return;
 	}
+	unsay_conflict(cmd);
 	lu_task_ended(cmd);
 	cmd->state = CMD_DONE;
 	aca_fault(cmd);

@@ -90,6 +90,7 @@ struct scsi_cmd {
 	struct disk_io io;
 	struct pi_order pi; /* of io, where the logical unit is protected */
 	uint8_t gate;	  /* where in the list of gates a held command goes on */
+	bool maybe_done;  /* an owner that is gone may have executed it: not answered with what says that nobody has */
 	uint64_t held_since; /* ns */
 	uint64_t step;	  /* handler's own progress */
 	void *handler_data;
