@@ -158,6 +158,14 @@ bool group_member_lost(struct group *g, uint32_t node)
 	return true;
 }
 
+bool group_member_back(struct group *g, uint32_t node)
+{
+	if (!g->lost || g->owner != node)
+		return false;
+	g->owner = 0;
+	return true;
+}
+
 /* ---- what the ports report and do ----------------------------------------------------------------- */
 
 enum alua_state alua_state_of(const struct alua_situation *s, uint32_t node)

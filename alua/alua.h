@@ -10,7 +10,8 @@
  *    └──────────────── HANDOVER ◀──────────────────┘ CLOSED
  *
  * An owner that leaves the membership is `lost`: it keeps the group until somebody is promoted, which pacemaker
- * does only after fencing (P5). Commands are held in every phase but NONE and ACTIVE.
+ * does only after fencing (P5), or until it is a member again: then nobody owns the group, which stays lost and lets
+ * nobody in until somebody is promoted. Commands are held in every phase but NONE and ACTIVE, and while the owner is lost.
  *
  * Pure: no I/O, no clock, no thread of its own. Replicated by alua_service.c.
  */
@@ -37,7 +38,7 @@ enum alua_state { /* SPC-4 table 270 */
 struct group {
 	char name[LU_NAME_MAX + 1];
 	enum group_phase phase;
-	uint32_t owner; /* node id; 0 = nobody */
+	uint32_t owner; /* node id; 0 = nobody, or lost and a member again */
 	uint64_t epoch; /* counts ownerships; never goes back */
 	bool lost;	/* the owner has left the membership since it was promoted */
 };
@@ -67,6 +68,8 @@ enum group_verdict group_apply(struct group *g, enum group_action action, uint32
 
 /* The owner left the membership: true when that changed g. */
 bool group_member_lost(struct group *g, uint32_t node);
+/* It is a member again, which is no reason to own what it owned: true when that changed g. */
+bool group_member_back(struct group *g, uint32_t node);
 
 /* What the ports of a group report and do, as seen on one node. */
 struct alua_situation {

@@ -92,11 +92,25 @@ static const struct {
 	[GROUP_GIVE_UP] = { .ua = true },
 };
 
+/* Pacemaker promotes only after fencing: when the lost node's last group has another owner, that has happened. Of a
+ * lost node that owned nothing nobody tells but the fencing alert (`sandemctl cluster fenced`). */
+static void tell_fenced(const struct alua_service *svc, struct apply *a, const struct group *g, uint32_t lost)
+{
+	struct effect *e;
+
+	if (!lost || alua_service_owns(svc, lost))
+		return;
+	e = apply_effect(a, EFFECT_FENCED, g->name);
+	if (e)
+		e->node = lost;
+}
+
 static int apply(void *state, struct apply *a, const uint8_t *msg, size_t len)
 {
 	struct alua_service *svc = state;
 	Alua__Change *c = alua__change__unpack(NULL, len, msg);
 	enum group_verdict v = GROUP_REFUSED_UNKNOWN;
+	uint32_t lost;
 	struct group *g;
 	uint8_t result;
 
@@ -107,6 +121,7 @@ static int apply(void *state, struct apply *a, const uint8_t *msg, size_t len)
 		return -EBADMSG;
 	}
 	g = alua_service_find(svc, c->group);
+	lost = g && g->lost ? g->owner : 0;
 	if (g)
 		v = group_apply(g, (enum group_action)c->action, c->node, c->epoch);
 	if (v == GROUP_OK) {
@@ -115,6 +130,7 @@ static int apply(void *state, struct apply *a, const uint8_t *msg, size_t len)
 			apply_ua(a, g->name, UA_ASYMMETRIC_ACCESS_CHANGED, UA_SCOPE_ALL, NULL, 0);
 		if (follow_up[c->action].owner)
 			apply_effect(a, EFFECT_OWNER, g->name);
+		tell_fenced(svc, a, g, lost);
 	}
 	result = v;
 	apply_result(a, &result, 1);
@@ -155,6 +171,17 @@ static void members(void *state, struct apply *a, const uint32_t *node, size_t n
 	qsort(svc->member, n, sizeof(*svc->member), by_id);
 	for (size_t k = 0; k < svc->ngroups; k++)
 		apply_effect(a, EFFECT_PUBLISH, svc->group[k].name);
+}
+
+/* members() follows and publishes. */
+static void joined(void *state, struct apply *a, const uint32_t *node, size_t n)
+{
+	struct alua_service *svc = state;
+
+	(void)a;
+	for (size_t i = 0; i < n; i++)
+		for (size_t k = 0; k < svc->ngroups; k++)
+			group_member_back(&svc->group[k], node[i]);
 }
 
 /* ---- snapshot ----------------------------------------------------------------------------------------- */
@@ -247,6 +274,7 @@ const struct service_ops alua_service_ops = {
 	.waits_for_fencing = false, /* a promotion is what tells that fencing has happened */
 	.apply = apply,
 	.members = members,
+	.joined = joined,
 	.snapshot = snapshot,
 	.restore = restore,
 };

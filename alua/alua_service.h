@@ -2,7 +2,8 @@
 /*
  * The replicated service that carries LUN group ownership: state = all groups and the members.
  * Effects name groups: EFFECT_PUBLISH (ports report something new), EFFECT_OWNER (the owner has to open or close the
- * devices), EFFECT_UA (2A/06 for every nexus of the group's logical units). Control thread.
+ * devices), EFFECT_UA (2A/06 for every nexus of the group's logical units), EFFECT_FENCED (the node that was lost with
+ * the group is known to be off). Control thread.
  */
 #ifndef SANDEM_ALUA_SERVICE_H
 #define SANDEM_ALUA_SERVICE_H

@@ -674,6 +674,11 @@ void cluster_fencing_confirmed(struct cluster *c, uint32_t node)
 	replog_fencing_confirmed(c->log, node);
 }
 
+void cluster_owner_fenced(struct cluster *c, uint32_t node)
+{
+	replog_owner_fenced(c->log, node);
+}
+
 int cluster_discard_own(struct cluster *c)
 {
 	return replog_discard_own(c->log);

@@ -92,8 +92,10 @@ struct proposer *cluster_proposer(struct cluster *c);
 
 void cluster_effects_done(struct cluster *c, struct effects_run *run, bool ok);
 void cluster_published(struct cluster *c, bool ok);
-/* Fencing of node is confirmed, or every group it owned has passed on (which pacemaker does only then). */
+/* Fencing of node is confirmed. */
 void cluster_fencing_confirmed(struct cluster *c, uint32_t node);
+/* Every group that node owned has passed on (which pacemaker does only when it has fenced it). */
+void cluster_owner_fenced(struct cluster *c, uint32_t node);
 /* The operator's `cluster resolve`: this DIVERGED node forgets its history and takes the cluster's. 0; -EINVAL when it
  * is not diverged. */
 int cluster_discard_own(struct cluster *c);

@@ -237,8 +237,8 @@ void replog_transport_lost(struct replog *r, const char *why)
 	while (r->nmembers) {
 		struct member *m = &r->member[--r->nmembers];
 
-		if (m->synced && !m->goodbye && m->node != r->p.node && !r->io.harmless(r->io.arg, m->node, true))
-			unfenced_add(r, m->node, m->incarnation);
+		if (m->synced && !m->goodbye)
+			unfenced_unless_harmless(r, m, true);
 	}
 	exchange_stop(r);
 	join_reset(r);
@@ -303,6 +303,16 @@ void replog_fencing_confirmed(struct replog *r, uint32_t node)
 	replog_enter(r);
 	unfenced_remove(r, node);
 	replog_leave(r);
+}
+
+void replog_owner_fenced(struct replog *r, uint32_t node)
+{
+	for (uint32_t i = 0; i < r->nunfenced; i++) {
+		if (r->unfenced[i].node == node && !r->unfenced[i].unnamed) {
+			replog_fencing_confirmed(r, node);
+			return;
+		}
+	}
 }
 
 int replog_discard_own(struct replog *r)

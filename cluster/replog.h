@@ -22,8 +22,8 @@
  * its name to stable storage (commits) before the first operation in it can be acknowledged, so that after a power loss
  * the newest state, and two histories that both went on, are recognised.
  *
- * One thread. Callbacks of io may call replog_effects_done(), replog_published(), replog_fencing_confirmed() and
- * propose(), nothing else. io->send never delivers before it returns.
+ * One thread. Callbacks of io may call replog_effects_done(), replog_published(), replog_fencing_confirmed(),
+ * replog_owner_fenced() and propose(), nothing else. io->send never delivers before it returns.
  */
 #ifndef SANDEM_CLUSTER_REPLOG_H
 #define SANDEM_CLUSTER_REPLOG_H
@@ -136,6 +136,9 @@ void replog_effects_done(struct replog *r, struct effects_run *run, bool ok);
 void replog_published(struct replog *r, bool ok);
 void replog_lineage_persisted(struct replog *r, uint64_t generation, bool ok);
 void replog_fencing_confirmed(struct replog *r, uint32_t node);
+/* Every group that node owned has passed on, which happens only when the process that owned them is known to be off.
+ * Another one on that node, lost before a VIEW has named it, is still waited for. */
+void replog_owner_fenced(struct replog *r, uint32_t node);
 /* The operator's decision for a DIVERGED member: its own history is forgotten. 0 or -EINVAL. */
 int replog_discard_own(struct replog *r);
 /* The operator's decision for a member that waits for a newer state which is lost for good. 0 or -EINVAL. */

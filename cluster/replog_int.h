@@ -28,6 +28,7 @@ struct member {
 struct unfenced {
 	uint32_t node;
 	uint64_t incarnation;
+	bool unnamed; /* no VIEW has named this process: nothing that is said of owners concerns it */
 };
 
 /* One position that is being carried out. */
@@ -114,6 +115,9 @@ struct replog {
 	bool unconfirmed; /* of the branch: begun from a store, and no VIEW since */
 	uint64_t serve_generation; /* has to be on stable storage before this member serves */
 	bool established, view_stale;
+	/* Whom the last VIEW has named. Of a VIEW of version 1 nobody is remembered: a joiner would not learn of it. */
+	uint32_t nseats;
+	struct seat seat[REPLOG_MEMBERS_MAX];
 	struct durable *durable;
 	size_t ndurables, durable_cap;
 
@@ -186,7 +190,10 @@ struct member *member_leader(struct replog *r); /* the longest-standing; NULL: n
 bool self_synced(struct replog *r);
 /* Has the branch's state: synced, or about to say so. */
 bool self_follows(struct replog *r);
-void unfenced_add(struct replog *r, uint32_t node, uint64_t incarnation);
+/* The process that the last VIEW has named on this node; NULL: none. */
+const struct seat *seat_find(const struct replog *r, uint32_t node);
+void unfenced_add(struct replog *r, const struct unfenced *u);
+void unfenced_unless_harmless(struct replog *r, const struct member *m, bool node_down); /* m is lost */
 void unfenced_remove(struct replog *r, uint32_t node);
 void unfenced_new_process(struct replog *r, uint32_t node, uint64_t incarnation);
 void known_add(struct replog *r, uint64_t history);
@@ -199,6 +206,7 @@ void member_out(struct replog *r, struct member *m); /* no longer synced, for wh
 void goodbye_deliver(struct replog *r, struct member *from, uint64_t incarnation);
 
 /* replog_version.c */
+bool version_has_processes(const struct replog *r); /* services learn of processes, not only of nodes */
 bool version_has(const struct replog *r, const struct service *s);
 uint32_t version_needed(const struct replog *r); /* by others, to take part */
 uint32_t version_for_view(const struct replog *r);
@@ -230,7 +238,8 @@ void op_propose(struct proposer *p, uint16_t service, const void *msg, size_t le
 		void *cookie);
 void op_deliver(struct replog *r, struct member *from, const struct op *op);
 void op_view(struct replog *r); /* at a VIEW, the generation being new: what is still open now depends on it */
-void op_members(struct replog *r); /* the membership event of a VIEW, at the current position */
+/* The membership event of a VIEW, at the current position; the seats are still those of the VIEW before. */
+void op_members(struct replog *r);
 uint64_t op_committed(const struct replog *r); /* newest generation of which this member's store counts */
 void op_settle(struct replog *r);  /* done position, acks, commit, completions */
 void op_fail_all(struct replog *r, enum propose_status status);

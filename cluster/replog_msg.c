@@ -429,6 +429,16 @@ static bool snapshot_members_get(struct snapshot *s, const Replog__Snapshot *pb)
 	return true;
 }
 
+static bool snapshot_unfenced_get(struct snapshot *s, const Replog__Snapshot *pb)
+{
+	if (!seats_get(s->unfenced, &s->nunfenced, pb->unfenced, pb->n_unfenced) || pb->n_unnamed > pb->n_unfenced)
+		return false;
+	s->nunnamed = pb->n_unnamed;
+	for (uint32_t i = 0; i < s->nunnamed; i++)
+		s->unnamed[i] = pb->unnamed[i];
+	return true;
+}
+
 static bool snapshot_services_get(struct snapshot *s, const Replog__Snapshot *pb)
 {
 	s->service = calloc(pb->n_service + 1, sizeof(*s->service));
@@ -474,7 +484,8 @@ int snapshot_parse(struct snapshot *s, const void *p, size_t len, const char **w
 	s->unconfirmed = pb->unconfirmed;
 	*why = "a value in it is out of bounds";
 	if (lineage_get(&s->lineage, pb->lineage) && snapshot_members_get(s, pb) &&
-	    seats_get(s->unfenced, &s->nunfenced, pb->unfenced, pb->n_unfenced) && snapshot_services_get(s, pb))
+	    snapshot_unfenced_get(s, pb) && seats_get(s->seat, &s->nseats, pb->seated, pb->n_seated) &&
+	    snapshot_services_get(s, pb))
 		return 0;
 	snapshot_fini(s);
 	return -EBADMSG;
@@ -496,6 +507,7 @@ static void snapshot_put(const struct snapshot *s, Replog__ServiceState *sv, Rep
 	Replog__Lineage l;
 	Replog__SyncedMember m[REPLOG_MEMBERS_MAX], *mp[REPLOG_MEMBERS_MAX];
 	Replog__Seat seat[REPLOG_MEMBERS_MAX], *sp[REPLOG_MEMBERS_MAX];
+	Replog__Seat named[REPLOG_MEMBERS_MAX], *np[REPLOG_MEMBERS_MAX];
 
 	lineage_put(&l, &s->lineage);
 	pb.lineage = &l;
@@ -523,6 +535,11 @@ static void snapshot_put(const struct snapshot *s, Replog__ServiceState *sv, Rep
 	seats_put(seat, sp, s->unfenced, s->nunfenced);
 	pb.n_unfenced = s->nunfenced;
 	pb.unfenced = sp;
+	pb.n_unnamed = s->nunnamed;
+	pb.unnamed = (uint32_t *)s->unnamed;
+	seats_put(named, np, s->seat, s->nseats);
+	pb.n_seated = s->nseats;
+	pb.seated = np;
 	for (size_t i = 0; i < s->nservices; i++) {
 		replog__service_state__init(&sv[i]);
 		sv[i].service = s->service[i].id;

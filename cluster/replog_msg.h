@@ -132,6 +132,9 @@ struct snapshot {
 	uint32_t nmembers, nunfenced;
 	struct snapshot_member member[REPLOG_MEMBERS_MAX];
 	struct seat unfenced[REPLOG_MEMBERS_MAX];
+	uint32_t nseats, nunnamed;
+	struct seat seat[REPLOG_MEMBERS_MAX];
+	uint32_t unnamed[REPLOG_MEMBERS_MAX]; /* nodes, of unfenced */
 	size_t nservices, ndurables;
 	struct snapshot_service {
 		uint16_t id;

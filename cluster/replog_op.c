@@ -223,17 +223,51 @@ void op_view(struct replog *r)
 			p->generation = r->generation;
 }
 
+/* A VIEW's members, compared with the last one's. */
+struct membership {
+	uint32_t node[REPLOG_MEMBERS_MAX], stayed[REPLOG_MEMBERS_MAX], joined[REPLOG_MEMBERS_MAX];
+	size_t n, nstayed, njoined;
+	bool replaced; /* one that joined is on the node of one that was lost meanwhile */
+};
+
+static void membership_of(const struct replog *r, struct membership *ms)
+{
+	*ms = (struct membership){ .replaced = false };
+	for (uint32_t i = 0; i < r->nmembers; i++) {
+		const struct member *m = &r->member[i];
+		const struct seat *seat = seat_find(r, m->node);
+
+		if (!m->synced)
+			continue;
+		ms->node[ms->n++] = m->node;
+		if (seat && seat->incarnation == m->incarnation) {
+			ms->stayed[ms->nstayed++] = m->node;
+		} else {
+			ms->joined[ms->njoined++] = m->node;
+			ms->replaced |= seat != NULL;
+		}
+	}
+}
+
+static void tell_members(const struct replog *r, const struct service *s, struct apply *a, const struct membership *ms)
+{
+	bool processes = version_has_processes(r);
+
+	if (processes && ms->replaced)
+		s->ops->members(s->state, a, ms->stayed, ms->nstayed);
+	if (processes && ms->njoined && s->ops->joined)
+		s->ops->joined(s->state, a, ms->joined, ms->njoined);
+	s->ops->members(s->state, a, ms->node, ms->n);
+}
+
 void op_members(struct replog *r)
 {
-	uint32_t node[REPLOG_MEMBERS_MAX];
-	size_t n = 0;
+	struct membership ms;
 	struct inflight *f = inflight_new(r, r->p.nservices ? r->p.nservices : 1);
 
 	if (!f)
 		return;
-	for (uint32_t i = 0; i < r->nmembers; i++)
-		if (r->member[i].synced)
-			node[n++] = r->member[i].node;
+	membership_of(r, &ms);
 	for (size_t i = 0; i < r->p.nservices; i++) {
 		struct service *s = &r->services[i];
 
@@ -241,7 +275,7 @@ void op_members(struct replog *r)
 			continue;
 		f->runs[i].apply.position = r->position;
 		f->runs[i].run.service = s;
-		s->ops->members(s->state, &f->runs[i].apply, node, n);
+		tell_members(r, s, &f->runs[i].apply, &ms);
 	}
 	inflight_run(r, f);
 }

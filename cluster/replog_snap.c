@@ -42,6 +42,11 @@ static void fill_meta(struct replog *r, struct snapshot *s)
 	}
 	for (uint32_t i = 0; i < r->nunfenced; i++)
 		s->unfenced[s->nunfenced++] = (struct seat){ r->unfenced[i].node, r->unfenced[i].incarnation, 0 };
+	for (uint32_t i = 0; i < r->nunfenced; i++)
+		if (r->unfenced[i].unnamed)
+			s->unnamed[s->nunnamed++] = r->unfenced[i].node;
+	s->nseats = r->nseats;
+	memcpy(s->seat, r->seat, r->nseats * sizeof(r->seat[0]));
 }
 
 static int pack_services(struct replog *r, struct snapshot *s, struct wbuf *state, struct wbuf *out)
@@ -251,6 +256,14 @@ static bool restore_services(struct replog *r, const struct snapshot *s, char *e
 	return true;
 }
 
+static bool is_unnamed(const struct snapshot *s, uint32_t node)
+{
+	for (uint32_t i = 0; i < s->nunnamed; i++)
+		if (s->unnamed[i] == node)
+			return true;
+	return false;
+}
+
 static void take_members(struct replog *r, const struct snapshot *s)
 {
 	for (uint32_t i = 0; i < s->nmembers; i++) {
@@ -266,9 +279,14 @@ static void take_members(struct replog *r, const struct snapshot *s)
 		m->committed_generation = from->committed_generation;
 	}
 	r->nunfenced = 0;
-	for (uint32_t i = 0; i < s->nunfenced; i++)
-		if (s->unfenced[i].node != r->p.node)
-			unfenced_add(r, s->unfenced[i].node, s->unfenced[i].incarnation);
+	for (uint32_t i = 0; i < s->nunfenced; i++) {
+		const struct seat *u = &s->unfenced[i];
+
+		if (u->node != r->p.node)
+			unfenced_add(r, &(struct unfenced){ u->node, u->incarnation, is_unnamed(s, u->node) });
+	}
+	r->nseats = s->nseats;
+	memcpy(r->seat, s->seat, s->nseats * sizeof(s->seat[0]));
 }
 
 static void take_place(struct replog *r, const struct snapshot *s)

@@ -20,6 +20,12 @@ bool version_has(const struct replog *r, const struct service *s)
 	return s->ops->since <= r->version;
 }
 
+/* A member of version 1 compares memberships by node, and its state has to be the others'. */
+bool version_has_processes(const struct replog *r)
+{
+	return r->version >= 2;
+}
+
 uint32_t version_needed(const struct replog *r)
 {
 	return r->version > r->p.version_min ? r->version : r->p.version_min;

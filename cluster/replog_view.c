@@ -54,6 +54,22 @@ static bool anyone_unsynced(const struct replog *r)
 	return false;
 }
 
+const struct seat *seat_find(const struct replog *r, uint32_t node)
+{
+	for (uint32_t i = 0; i < r->nseats; i++)
+		if (r->seat[i].node == node)
+			return &r->seat[i];
+	return NULL;
+}
+
+/* It has synced since the last VIEW: it has not served, and owns nothing, whatever the node owned before. */
+static bool never_named(const struct replog *r, const struct member *m)
+{
+	const struct seat *s = seat_find(r, m->node);
+
+	return version_has_processes(r) && (!s || s->incarnation != m->incarnation);
+}
+
 /* splitmix64's finisher over a running value: the same on every member, and no two branches alike. */
 uint64_t mix64(uint64_t h, uint64_t v)
 {
@@ -65,18 +81,18 @@ uint64_t mix64(uint64_t h, uint64_t v)
 
 /* ---- mutators ------------------------------------------------------------------------------- */
 
-void unfenced_add(struct replog *r, uint32_t node, uint64_t incarnation)
+void unfenced_add(struct replog *r, const struct unfenced *u)
 {
 	for (uint32_t i = 0; i < r->nunfenced; i++)
-		if (r->unfenced[i].node == node)
+		if (r->unfenced[i].node == u->node)
 			return;
 	if (r->nunfenced == REPLOG_MEMBERS_MAX) {
 		replog_failf(r, "more than %u nodes wait for fencing; restart sandemd on this node", REPLOG_MEMBERS_MAX);
 		return;
 	}
-	r->unfenced[r->nunfenced++] = (struct unfenced){ node, incarnation };
+	r->unfenced[r->nunfenced++] = *u;
 	replog_say(r, LOG_LEVEL_WARNING, "node %u is lost and may still be writing: reservation commands wait until its "
-			"fencing is confirmed", node);
+			"fencing is confirmed", u->node);
 }
 
 void unfenced_remove(struct replog *r, uint32_t node)
@@ -146,12 +162,20 @@ void member_out(struct replog *r, struct member *m)
 		r->lost_acked = acked + 1;
 }
 
+/* A process that no VIEW has named and that has ended is, whatever its node owned before. */
+void unfenced_unless_harmless(struct replog *r, const struct member *m, bool node_down)
+{
+	const struct unfenced u = { m->node, m->incarnation, never_named(r, m) };
+
+	if (m->node != r->p.node && (node_down || !u.unnamed) && !r->io.harmless(r->io.arg, m->node, node_down))
+		unfenced_add(r, &u);
+}
+
 /* m is out of the branch without having said that it is drained. */
 void view_unsync(struct replog *r, struct member *m, bool node_down)
 {
 	member_out(r, m);
-	if (m->node != r->p.node && !r->io.harmless(r->io.arg, m->node, node_down))
-		unfenced_add(r, m->node, m->incarnation);
+	unfenced_unless_harmless(r, m, node_down);
 }
 
 /* Every change of the set that is synced makes another branch. */
@@ -172,7 +196,8 @@ static bool member_gone(struct replog *r, const struct replog_gone *g)
 	if (lost)
 		view_unsync(r, m, g->reason == REPLOG_NODE_DOWN);
 	else if (m && !self_synced(r) && m->node != r->p.node && g->reason == REPLOG_NODE_DOWN)
-		unfenced_add(r, m->node, m->incarnation); /* it may be the cluster that this joiner was to join */
+		/* it may be the cluster that this joiner was to join */
+		unfenced_add(r, &(struct unfenced){ m->node, m->incarnation, false });
 	if (m)
 		member_remove(r, m);
 	return lost;
@@ -311,6 +336,12 @@ static bool view_matches(struct replog *r, const struct view *v)
 	return true;
 }
 
+static void take_seats(struct replog *r, const struct view *v)
+{
+	r->nseats = version_has_processes(r) ? v->nmembers : 0;
+	memcpy(r->seat, v->member, r->nseats * sizeof(r->seat[0]));
+}
+
 static void view_apply(struct replog *r, const struct view *v)
 {
 	if (!version_take_view(r, v->version))
@@ -325,6 +356,7 @@ static void view_apply(struct replog *r, const struct view *v)
 	r->view_stale = false;
 	r->grace_end = 0;
 	op_members(r);
+	take_seats(r, v);
 	replog_say(r, LOG_LEVEL_NOTICE, "membership %llu: %u node(s), position %llu", (unsigned long long)v->generation,
 		   v->nmembers, (unsigned long long)r->position);
 }

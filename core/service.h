@@ -35,6 +35,7 @@ enum effect_kind {
 	EFFECT_PERSIST,	/* write what the service wants kept for `object` to stable storage before the ack */
 	EFFECT_ABORT,	/* abort the tasks of the nexuses in `scope` on LU `object` (PREEMPT AND ABORT, LUN RESET) */
 	EFFECT_OWNER,	/* alua: this node's part in group `object` changed (open or close the devices) */
+	EFFECT_FENCED,	/* alua: whoever gave group `object` its new owner has fenced the lost one, `node` */
 };
 
 struct effect {
@@ -47,6 +48,7 @@ struct effect {
 	struct nexus_id by; /* ABORT: the I_T nexus whose doing it is; port empty = no nexus's */
 	bool reset; /* ABORT: by a logical unit reset */
 	bool clears_aca; /* ABORT: and the ACA conditions of these nexuses end */
+	uint32_t node; /* FENCED */
 };
 
 #define APPLY_RESULT_MAX 512
@@ -84,8 +86,13 @@ struct service_ops {
 	 * and has changed nothing. */
 	int (*apply)(void *state, struct apply *a, const uint8_t *msg, size_t len);
 
-	/* Membership as the log sees it (also an ordered event). May be NULL. */
+	/* Membership as the log sees it (also an ordered event). Where a member's process was lost and another one has taken
+	 * its place since, members() is called twice: without that node, then with it. May be NULL. */
 	void (*members)(void *state, struct apply *a, const uint32_t *node, size_t n);
+	/* Just before the members() that names them: these are other processes than the members before, on new nodes or on
+	 * nodes that were members already. From version 2 of the protocol on, in which at first all have joined; while
+	 * version 1 is in use members() is all that is said, once, by node. May be NULL. */
+	void (*joined)(void *state, struct apply *a, const uint32_t *node, size_t n);
 
 	/* Canonical bytes: equal states give equal bytes (the digest is taken over them). */
 	void (*snapshot)(const void *state, struct wbuf *out);

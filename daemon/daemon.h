@@ -91,7 +91,6 @@ struct daemon {
 	uint32_t link_to[LINK_NODES_MAX], link_from[LINK_NODES_MAX]; /* nodes, as published last */
 	size_t nlink_to, nlink_from;
 	struct control *control;
-	bool owned[NODE_ID_MAX + 1]; /* by node id: owned a group when that was looked at last */
 	uint32_t ngroups;
 	struct ownership *ownership; /* [ngroups], in the configuration's order */
 	uint64_t started; /* CLOCK_MONOTONIC seconds */

@@ -408,6 +408,7 @@ static void carry_out(struct job *j, const struct effect *e, struct lu *lu, bool
 		c->barrier.drain = true;
 		break;
 	case EFFECT_OWNER:
+	case EFFECT_FENCED:
 	case EFFECT_PERSIST:
 		break;
 	}
@@ -415,24 +416,14 @@ static void carry_out(struct job *j, const struct effect *e, struct lu *lu, bool
 
 /* ---- the services' effects -------------------------------------------------------------------------------------- */
 
-/* A lost owner's last group has a new owner: pacemaker has fenced it, for it promotes only then. Of a lost node that owned
- * nothing nobody tells but the fencing alert (`sandemctl cluster fenced`). */
-static void fencing_news(struct daemon *d)
-{
-	for (size_t i = 0; i < d->config->nnodes; i++) {
-		uint32_t id = d->config->node[i].id;
-		bool owns = alua_service_owns(d->alua, id);
-
-		if (d->owned[id] && !owns)
-			cluster_fencing_confirmed(d->cluster, id);
-		d->owned[id] = owns;
-	}
-}
-
 static void alua_effect(struct job *j, const struct effect *e)
 {
 	struct daemon *d = j->d;
 
+	if (e->kind == EFFECT_FENCED) {
+		cluster_owner_fenced(d->cluster, e->node);
+		return;
+	}
 	for (uint32_t i = 0; i < d->core.nlus; i++)
 		if (strcmp(d->core.lu[i]->group, e->object) == 0)
 			carry_out(j, e, d->core.lu[i], publish_gate);
@@ -505,10 +496,8 @@ void effects_run(void *arg, struct effects_run *run)
 	for (uint32_t i = 0; i < run->n; i++)
 		service_effect(j, run->service->ops->id, &run->effect[i]);
 	job_start(j);
-	if (is_alua) {
-		fencing_news(d);
+	if (is_alua)
 		reconcile_all(d);
-	}
 }
 
 /* ---- everything anew ---------------------------------------------------------------------------------------------- */
@@ -613,7 +602,6 @@ static void publish_everything(void *arg, bool ok)
 	}
 	j->published_all = true;
 	job_start(j);
-	fencing_news(d);
 	reconcile_all(d);
 }
 

@@ -19,7 +19,9 @@ void print_groups(const json_t *result)
 
 	print_table(col, groups, "no LUN groups are configured");
 	json_array_foreach(groups, i, g) {
-		if (json_is_true(json_object_get(g, "owner_lost")))
+		if (json_is_true(json_object_get(g, "owner_lost")) && !json_is_string(json_object_get(g, "owner")))
+			printf("group %s: its owner had left the cluster; it is nobody's until a node is promoted\n", text_of(g, "name"));
+		else if (json_is_true(json_object_get(g, "owner_lost")))
 			printf("group %s: its owner %s has left the cluster; it is taken over once that node is fenced\n",
 			       text_of(g, "name"), text_of(g, "owner"));
 		if (json_is_string(json_object_get(g, "error")))

@@ -107,6 +107,30 @@ static void lost_while_closing_or_opening(void **state)
 	assert_gate(&g, 1, true, ALUA_TRANSITIONING, GATE_HOLD);
 }
 
+/* It was lost and is a member again: another process, which owns nothing, and nobody is let in before a promotion. */
+static void lost_owner_is_back(void **state)
+{
+	struct group g = active_on(1);
+	uint64_t old = g.epoch;
+
+	(void)state;
+	assert_false(group_member_back(&g, 1));
+	group_member_lost(&g, 1);
+	assert_false(group_member_back(&g, 2));
+	assert_true(group_member_back(&g, 1));
+	assert_int_equal(g.owner, 0);
+	assert_true(g.lost);
+	assert_gate(&g, 1, true, ALUA_TRANSITIONING, GATE_HOLD);
+	assert_gate(&g, 2, true, ALUA_TRANSITIONING, GATE_HOLD);
+	assert_false(group_member_lost(&g, 1));
+	assert_int_equal(group_apply(&g, GROUP_ACTIVATE, 1, old), GROUP_REFUSED_NOT_OWNER);
+	assert_int_equal(group_apply(&g, GROUP_DEMOTE, 1, 0), GROUP_UNCHANGED);
+	assert_int_equal(group_apply(&g, GROUP_PROMOTE, 1, 0), GROUP_OK);
+	assert_int_equal(g.epoch, old + 1);
+	assert_int_equal(group_apply(&g, GROUP_ACTIVATE, 1, g.epoch), GROUP_OK);
+	assert_gate(&g, 1, true, ALUA_OPTIMIZED, GATE_ADMIT);
+}
+
 /* P4 */
 static void no_quorum_no_medium(void **state)
 {
@@ -289,6 +313,84 @@ static void service_loses_owner(void **state)
 	alua_service_free(svc);
 }
 
+static uint32_t fenced(const struct apply *a)
+{
+	for (uint32_t i = 0; i < a->neffects; i++)
+		if (a->effect[i].kind == EFFECT_FENCED)
+			return a->effect[i].node;
+	return 0;
+}
+
+static void also(struct alua_service *svc, enum group_action action, const char *group, uint32_t node, uint64_t epoch)
+{
+	struct apply a;
+
+	propose(svc, &a, action, group, node, epoch);
+	assert_int_equal(fenced(&a), 0);
+	apply_fini(&a);
+}
+
+/* A promotion tells of the fencing of the lost owner of the last group, also on a member that knows of it from a
+ * snapshot only. */
+static void promotion_tells_of_fencing(void **state)
+{
+	const char *names[] = { "g0", "g1" };
+	struct alua_service *svc = alua_service_new(names, 2), *joiner = alua_service_new(names, 2);
+	const uint32_t both[] = { 1, 2 }, one[] = { 2 };
+	struct apply a = { 0 };
+	struct wbuf s = { 0 };
+	char err[256];
+
+	(void)state;
+	alua_service_ops.members(svc, &a, both, 2);
+	apply_fini(&a);
+	also(svc, GROUP_PROMOTE, "g0", 1, 0);
+	also(svc, GROUP_PROMOTE, "g1", 1, 0);
+	alua_service_ops.members(svc, &a, one, 1);
+	assert_int_equal(fenced(&a), 0);
+	apply_fini(&a);
+	also(svc, GROUP_PROMOTE, "g0", 2, 0);
+	alua_service_ops.snapshot(svc, &s);
+	assert_int_equal(alua_service_ops.restore(joiner, s.data, s.len, err, sizeof(err)), 0);
+	propose(joiner, &a, GROUP_PROMOTE, "g1", 2, 0);
+	assert_int_equal(fenced(&a), 1);
+	apply_fini(&a);
+	also(joiner, GROUP_OPEN_FAILED, "g1", 2, 2); /* no later change says it again, or of another one */
+	also(joiner, GROUP_PROMOTE, "g1", 1, 0);
+	wbuf_fini(&s);
+	alua_service_free(svc);
+	alua_service_free(joiner);
+}
+
+/* The log says who was lost although the node is a member: what it owned is nobody's, and a promotion says nothing of
+ * the process that is there now. */
+static void service_owner_is_back(void **state)
+{
+	const char *names[] = { "g0" };
+	struct alua_service *svc = alua_service_new(names, 1);
+	const uint32_t both[] = { 1, 2 }, one[] = { 2 }, back[] = { 1 };
+	struct apply a = { 0 };
+
+	(void)state;
+	alua_service_ops.members(svc, &a, both, 2);
+	apply_fini(&a);
+	also(svc, GROUP_PROMOTE, "g0", 1, 0);
+	also(svc, GROUP_ACTIVATE, "g0", 1, 1);
+	alua_service_ops.members(svc, &a, one, 1);
+	alua_service_ops.joined(svc, &a, back, 1);
+	alua_service_ops.members(svc, &a, both, 2);
+	assert_int_equal(count(&a, EFFECT_PUBLISH), 2);
+	assert_int_equal(a.err, 0);
+	assert_true(svc->group[0].lost);
+	assert_int_equal(svc->group[0].owner, 0);
+	assert_false(alua_service_owns(svc, 1));
+	apply_fini(&a);
+	assert_int_equal(propose(svc, &a, GROUP_PROMOTE, "g0", 2, 0), GROUP_OK);
+	assert_int_equal(fenced(&a), 0);
+	apply_fini(&a);
+	alua_service_free(svc);
+}
+
 static void snapshot_round_trip(void **state)
 {
 	const char *names[] = { "g0", "g1" }, *other[] = { "g0", "g2" };
@@ -349,6 +451,7 @@ int main(void)
 		cmocka_unit_test(only_one_owner),
 		cmocka_unit_test(owner_lost),
 		cmocka_unit_test(lost_while_closing_or_opening),
+		cmocka_unit_test(lost_owner_is_back),
 		cmocka_unit_test(no_quorum_no_medium),
 		cmocka_unit_test(nobody_comes),
 		cmocka_unit_test(gate_lists_every_group),
@@ -356,6 +459,8 @@ int main(void)
 		cmocka_unit_test(gate_says_where_to),
 		cmocka_unit_test(service_effects),
 		cmocka_unit_test(service_loses_owner),
+		cmocka_unit_test(service_owner_is_back),
+		cmocka_unit_test(promotion_tells_of_fencing),
 		cmocka_unit_test(snapshot_round_trip),
 		cmocka_unit_test(bad_messages),
 	};

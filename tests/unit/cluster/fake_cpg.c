@@ -46,15 +46,34 @@ static int toy_apply(void *state, struct apply *a, const uint8_t *msg, size_t le
 	return 0;
 }
 
+static bool listed(const uint32_t *node, size_t n, uint32_t id)
+{
+	for (size_t i = 0; i < n; i++)
+		if (node[i] == id)
+			return true;
+	return false;
+}
+
 static void toy_members(void *state, struct apply *a, const uint32_t *node, size_t n)
 {
 	struct toy *t = state;
 
+	for (uint32_t i = 0; i < t->nmembers; i++)
+		t->lost[t->member[i]] += !listed(node, n, t->member[i]);
 	t->nmembers = n;
 	memset(t->member, 0, sizeof(t->member));
 	for (size_t i = 0; i < n; i++)
 		t->member[i] = node[i];
 	apply_effect(a, EFFECT_PUBLISH, "members");
+}
+
+static void toy_joined(void *state, struct apply *a, const uint32_t *node, size_t n)
+{
+	struct toy *t = state;
+
+	(void)a;
+	for (size_t i = 0; i < n; i++)
+		t->joined[node[i]]++;
 }
 
 static void toy_snapshot(const void *state, struct wbuf *out)
@@ -89,6 +108,7 @@ static const struct service_ops toy_ops = { .id = TOY_ID,
 					    .waits_for_fencing = true,
 					    .apply = toy_apply,
 					    .members = toy_members,
+					    .joined = toy_joined,
 					    .snapshot = toy_snapshot,
 					    .restore = toy_restore,
 					    .persist = toy_persist };
@@ -451,7 +471,7 @@ static void memory_gone(struct fake_node *n)
 	memset(n->seen, 0, sizeof(n->seen));
 	memset(n->op_position, 0, sizeof(n->op_position));
 	n->version = 0;
-	n->publish_due = n->lineage_due = n->wake = n->hold_effects = n->quorum_due = false;
+	n->publish_due = n->lineage_due = n->wake = n->hold_effects = n->hold_quorum = n->quorum_due = false;
 	replog_free(n->log);
 	n->log = NULL;
 	n->state = CLUSTER_OFFLINE;
@@ -602,7 +622,7 @@ static bool node_step(struct fake_node *n, unsigned what)
 		replog_lineage_persisted(n->log, n->lineage_generation, true);
 		return true;
 	case 6:
-		if (!n->quorum_due || confchg_ahead(n))
+		if (!n->quorum_due || n->hold_quorum || confchg_ahead(n))
 			return false;
 		n->quorum_due = false;
 		replog_quorum(n->log, n->quorum_wanted);
@@ -704,7 +724,8 @@ static size_t propose(struct fake *f, uint32_t node, uint16_t service, struct to
 		f->cap = f->cap ? 2 * f->cap : 64;
 		f->proposal = reallocarray(f->proposal, f->cap, sizeof(*f->proposal));
 	}
-	f->proposal[f->nproposals] = (struct fake_proposal){ .fake = f, .node = node, .op = op };
+	f->proposal[f->nproposals] = (struct fake_proposal){ .fake = f, .node = node, .op = op,
+								.status = FAKE_UNANSWERED };
 	*c = (struct cookie){ f, f->nproposals++ };
 	proposer->propose(proposer, service, &op, sizeof(op), proposal_done, c);
 	assert_false(f->proposal[f->nproposals - 1].finished);

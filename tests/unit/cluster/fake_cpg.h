@@ -25,6 +25,7 @@ struct toy {
 	uint64_t applied[TOY_OPS / 64]; /* bit n: the operation with value n + 1 */
 	uint32_t member[FAKE_NODES + 1];
 	uint32_t nmembers;
+	uint32_t lost[FAKE_NODES + 1], joined[FAKE_NODES + 1]; /* how often it was told so of each node */
 	uint32_t restores;
 	bool refuse_restore;
 };
@@ -35,13 +36,15 @@ struct toy_op {
 	uint64_t value;
 };
 
+#define FAKE_UNANSWERED ((enum propose_status)-1)
+
 /* What a proposal came to. */
 struct fake_proposal {
 	struct fake *fake;
 	uint32_t node;
 	struct toy_op op;
 	bool finished;
-	enum propose_status status;
+	enum propose_status status; /* FAKE_UNANSWERED until it is finished */
 	uint64_t result;
 };
 
@@ -69,6 +72,7 @@ struct fake_node {
 	uint64_t drained[TOY_OPS / 64]; /* as toy.applied: carried out to the end */
 	uint64_t seen[TOY_OPS / 64], op_position[TOY_OPS];
 	bool hold_effects; /* the test answers them itself */
+	bool hold_quorum;  /* it is slow to hear of quorum */
 	bool wake;
 	enum cluster_state state;
 	/* its stable storage */

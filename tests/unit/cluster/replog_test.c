@@ -183,6 +183,135 @@ static void new_incarnation_ends_the_wait(void **state)
 	fake_fini(f);
 }
 
+/* ---- who was lost, although the node is back ---- */
+
+/* Node 3 loses its process, and the next one has the state before the leader can have another VIEW: it hears of quorum
+ * too late. */
+static struct fake *up_with_node_3_replaced(void)
+{
+	struct fake *f = up(3);
+
+	f->node[1].hold_quorum = true;
+	fake_crash(f, 3);
+	fake_start(f, 3);
+	fake_settle(f);
+	for (uint32_t i = 1; i <= 3; i++) {
+		assert_int_equal(f->node[i].toy.lost[3], 0);
+		assert_int_equal(f->node[i].toy.joined[3], 1);
+	}
+	return f;
+}
+
+static void next_view(struct fake *f)
+{
+	f->node[1].hold_quorum = false;
+	fake_settle(f);
+}
+
+static void a_loss_is_told_although_the_node_is_back(void **state)
+{
+	struct fake *f = up_with_node_3_replaced();
+
+	(void)state;
+	next_view(f);
+	for (uint32_t i = 1; i <= 3; i++) { /* the joiner, too: the snapshot has told it who was there before */
+		assert_true(fake_serving(f, i));
+		assert_int_equal(f->node[i].toy.nmembers, 3);
+		assert_int_equal(f->node[i].toy.lost[3], 1);
+		assert_int_equal(f->node[i].toy.joined[3], 2);
+		assert_int_equal(f->node[i].toy.lost[2], 0);
+		assert_int_equal(f->node[i].toy.joined[2], 1);
+	}
+	fake_check_equal(f);
+	fake_fini(f);
+}
+
+/* One that is parted and comes back before the next VIEW is the same process as before. */
+static void the_same_process_is_not_lost(void **state)
+{
+	struct fake *f = up(3);
+
+	(void)state;
+	f->node[1].hold_quorum = true;
+	fake_partition(f, 1u << 3);
+	fake_settle(f);
+	fake_heal(f);
+	fake_settle(f);
+	next_view(f);
+	assert_true(fake_serving(f, 3));
+	assert_int_equal(f->node[1].toy.lost[3], 0);
+	assert_int_equal(f->node[1].toy.joined[3], 1);
+	fake_crash(f, 3);
+	fake_settle(f);
+	assert_int_equal(f->node[1].toy.lost[3], 1);
+	fake_check_equal(f);
+	fake_fini(f);
+}
+
+/* That the owner before is known to be dead says nothing of its successor, which no VIEW has named: it may be parted,
+ * and quorate on its side. */
+static void a_dead_owner_is_not_its_successor(void **state)
+{
+	struct fake *f = up_with_node_3_replaced();
+	size_t a;
+
+	(void)state;
+	f->owner[3] = true;
+	fake_partition(f, 1u << 3);
+	next_view(f);
+	fake_crash(f, 2); /* and so it is in a snapshot */
+	fake_settle(f);
+	fake_fenced(f, 2);
+	fake_start(f, 2);
+	fake_settle(f);
+	for (uint32_t i = 1; i <= 2; i++)
+		replog_owner_fenced(f->node[i].log, 3);
+	a = fake_propose(f, 1, (struct toy_op){ .cell = 0, .value = 5 });
+	fake_settle(f);
+	assert_false(f->proposal[a].finished);
+	assert_int_equal(replog_unfenced(f->node[2].log, NULL, 0), 1);
+	fake_fenced(f, 3);
+	fake_settle(f);
+	assert_int_equal(f->proposal[a].status, PROPOSE_OK);
+	fake_fini(f);
+}
+
+/* It has not served and has ended, and its node is here: nothing to wait for, whatever the process before it owned. */
+static void a_successor_that_ends_is_harmless(void **state)
+{
+	struct fake *f = up_with_node_3_replaced();
+	size_t a;
+
+	(void)state;
+	f->owner[3] = true;
+	fake_kill(f, 3);
+	next_view(f);
+	a = fake_propose(f, 1, (struct toy_op){ .cell = 0, .value = 5 });
+	fake_settle(f);
+	assert_int_equal(f->proposal[a].status, PROPOSE_OK);
+	assert_int_equal(f->node[1].toy.lost[3], 1);
+	fake_fini(f);
+}
+
+static void the_owner_that_was_named_is_fenced_by_a_promotion(void **state)
+{
+	struct fake *f = up(3);
+	size_t a;
+
+	(void)state;
+	f->owner[3] = true;
+	fake_crash(f, 3);
+	fake_settle(f);
+	a = fake_propose(f, 1, (struct toy_op){ .cell = 0, .value = 5 });
+	fake_settle(f);
+	assert_false(f->proposal[a].finished);
+	for (uint32_t i = 1; i <= 2; i++)
+		replog_owner_fenced(f->node[i].log, 3);
+	fake_settle(f);
+	assert_int_equal(f->proposal[a].status, PROPOSE_OK);
+	fake_fini(f);
+}
+
 static void clean_leave_is_not_waited_for(void **state)
 {
 	struct fake *f = up(3);
@@ -626,6 +755,11 @@ int main(void)
 		cmocka_unit_test(lost_owner_is_waited_for_until_fenced),
 		cmocka_unit_test(lost_harmless_member_is_not_waited_for),
 		cmocka_unit_test(new_incarnation_ends_the_wait),
+		cmocka_unit_test(a_loss_is_told_although_the_node_is_back),
+		cmocka_unit_test(the_same_process_is_not_lost),
+		cmocka_unit_test(a_dead_owner_is_not_its_successor),
+		cmocka_unit_test(a_successor_that_ends_is_harmless),
+		cmocka_unit_test(the_owner_that_was_named_is_fenced_by_a_promotion),
 		cmocka_unit_test(clean_leave_is_not_waited_for),
 		cmocka_unit_test(minority_stops_and_does_not_answer_ok),
 		cmocka_unit_test(unknown_quorum_is_no_quorum_after_the_grace),

@@ -167,6 +167,47 @@ static void a_new_node_alone_keeps_the_version(void **state)
 	fake_fini(f);
 }
 
+/* Node 3's process is replaced before the next VIEW: the leader hears of quorum too late. */
+static void replace_node_3(struct fake *f)
+{
+	f->node[1].hold_quorum = f->node[2].hold_quorum = true;
+	fake_crash(f, 3);
+	fake_start(f, 3);
+	fake_settle(f);
+	f->node[1].hold_quorum = f->node[2].hold_quorum = false;
+	fake_settle(f);
+}
+
+/* A member of version 1 goes by nodes, and all come to the same state. */
+static void replaced_processes_are_told_of_from_version_2_on(void **state)
+{
+	struct fake *f = up(3, 1);
+
+	(void)state;
+	upgrade(f, 1);
+	replace_node_3(f);
+	assert_version(f, 1);
+	for (uint32_t i = 1; i <= 3; i++) {
+		assert_int_equal(f->node[i].toy.lost[3], 0);
+		assert_int_equal(f->node[i].toy.joined[3], 0);
+	}
+	upgrade(f, 2);
+	upgrade(f, 3);
+	assert_version(f, 2);
+	for (uint32_t i = 1; i <= 3; i++) {
+		assert_int_equal(f->node[i].toy.lost[3], 1); /* of its upgrade */
+		for (uint32_t k = 1; k <= 3; k++)
+			assert_int_equal(f->node[i].toy.joined[k], 1);
+	}
+	replace_node_3(f);
+	assert_version(f, 2);
+	for (uint32_t i = 1; i <= 3; i++) {
+		assert_int_equal(f->node[i].toy.lost[3], 2);
+		assert_int_equal(f->node[i].toy.joined[3], 2);
+	}
+	fake_fini(f);
+}
+
 /* ---- no way back ------------------------------------------------------------------------------------------ */
 
 static void an_older_program_is_refused_afterwards(void **state)
@@ -411,6 +452,7 @@ int main(void)
 		cmocka_unit_test(one_after_the_other),
 		cmocka_unit_test(the_last_old_node_comes_back),
 		cmocka_unit_test(a_new_node_alone_keeps_the_version),
+		cmocka_unit_test(replaced_processes_are_told_of_from_version_2_on),
 		cmocka_unit_test(an_older_program_is_refused_afterwards),
 		cmocka_unit_test(the_version_survives_the_power_loss_of_all),
 		cmocka_unit_test(the_snapshot_of_an_older_version_ends_newer_services),
