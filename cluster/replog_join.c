@@ -51,6 +51,28 @@ static bool hello_names_table(const struct replog *r, const struct hello *h)
 	return true;
 }
 
+static bool names_goodbye(const struct hello *h, uint32_t node)
+{
+	for (uint32_t i = 0; i < h->ngoodbyes; i++)
+		if (h->goodbye[i] == node)
+			return true;
+	return false;
+}
+
+/* Who was parted meanwhile has not heard it, and is to decide at the same place as those who have: their hellos say it.
+ * One that names the table is of these processes. */
+static bool said_goodbye(const struct replog *r, const struct member *m)
+{
+	bool said = m->goodbye;
+
+	for (uint32_t i = 0; i < r->nmembers && !said; i++) {
+		const struct member *by = &r->member[i];
+
+		said = by->heard && names_goodbye(&by->hello, m->node) && hello_names_table(r, &by->hello);
+	}
+	return said;
+}
+
 static bool candidate(const struct member *m)
 {
 	return !m->goodbye && !m->hello.excluded && !m->hello.outdated;
@@ -296,6 +318,8 @@ static void fill_heard(struct replog *r, struct hello *h)
 
 		if (m->heard)
 			h->heard[h->nheard++] = (struct seat){ m->node, m->hello.incarnation, m->hello.round };
+		if (m->goodbye && !r->leaving) /* who leaves no longer follows who comes and goes */
+			h->goodbye[h->ngoodbyes++] = m->node;
 	}
 }
 
@@ -364,9 +388,11 @@ void exchange_check(struct replog *r)
 	for (uint32_t i = 0; i < r->nmembers; i++) {
 		struct member *m = &r->member[i];
 
-		if (!m->goodbye && (!m->heard || !hello_names_table(r, &m->hello)))
+		if (!said_goodbye(r, m) && (!m->heard || !hello_names_table(r, &m->hello)))
 			return;
 	}
+	for (uint32_t i = 0; i < r->nmembers; i++)
+		r->member[i].goodbye = said_goodbye(r, &r->member[i]);
 	decide(r);
 }
 

@@ -44,6 +44,16 @@ static bool seats_get(struct seat *to, uint32_t *nto, Replog__Seat **from, size_
 	return true;
 }
 
+static bool nodes_get(uint32_t *to, uint32_t *nto, const uint32_t *from, size_t n)
+{
+	if (n > REPLOG_MEMBERS_MAX)
+		return false;
+	*nto = n;
+	for (size_t i = 0; i < n; i++)
+		to[i] = from[i];
+	return true;
+}
+
 static bool lineage_get(struct lineage *l, const Replog__Lineage *pb)
 {
 	if (!pb || pb->n_known > REPLOG_KNOWN_MAX || pb->committed_generation > pb->generation)
@@ -84,7 +94,8 @@ static bool hello_get(struct message *m, void *u)
 	       copy_string(h->cluster, sizeof(h->cluster), pb->cluster) &&
 	       copy_string(h->node_name, sizeof(h->node_name), pb->node_name) &&
 	       copy_sha(h->config_digest, &pb->config_digest) && lineage_get(&h->lineage, pb->lineage) &&
-	       seats_get(h->heard, &h->nheard, pb->heard, pb->n_heard);
+	       seats_get(h->heard, &h->nheard, pb->heard, pb->n_heard) &&
+	       nodes_get(h->goodbye, &h->ngoodbyes, pb->goodbye, pb->n_goodbye);
 }
 
 static bool op_get(struct message *m, void *u)
@@ -284,6 +295,8 @@ static void hello_put(const struct hello *h, struct wbuf *out)
 	seats_put(seat, ptr, h->heard, h->nheard);
 	pb.n_heard = h->nheard;
 	pb.heard = ptr;
+	pb.n_goodbye = h->ngoodbyes;
+	pb.goodbye = (uint32_t *)h->goodbye;
 	wbuf_put_message(out, &pb.base);
 }
 
@@ -429,16 +442,6 @@ static bool snapshot_members_get(struct snapshot *s, const Replog__Snapshot *pb)
 	return true;
 }
 
-static bool snapshot_unfenced_get(struct snapshot *s, const Replog__Snapshot *pb)
-{
-	if (!seats_get(s->unfenced, &s->nunfenced, pb->unfenced, pb->n_unfenced) || pb->n_unnamed > pb->n_unfenced)
-		return false;
-	s->nunnamed = pb->n_unnamed;
-	for (uint32_t i = 0; i < s->nunnamed; i++)
-		s->unnamed[i] = pb->unnamed[i];
-	return true;
-}
-
 static bool snapshot_services_get(struct snapshot *s, const Replog__Snapshot *pb)
 {
 	s->service = calloc(pb->n_service + 1, sizeof(*s->service));
@@ -484,7 +487,8 @@ int snapshot_parse(struct snapshot *s, const void *p, size_t len, const char **w
 	s->unconfirmed = pb->unconfirmed;
 	*why = "a value in it is out of bounds";
 	if (lineage_get(&s->lineage, pb->lineage) && snapshot_members_get(s, pb) &&
-	    snapshot_unfenced_get(s, pb) && seats_get(s->seat, &s->nseats, pb->seated, pb->n_seated) &&
+	    seats_get(s->unfenced, &s->nunfenced, pb->unfenced, pb->n_unfenced) &&
+	    nodes_get(s->unnamed, &s->nunnamed, pb->unnamed, pb->n_unnamed) && seats_get(s->seat, &s->nseats, pb->seated, pb->n_seated) &&
 	    snapshot_services_get(s, pb))
 		return 0;
 	snapshot_fini(s);

@@ -44,6 +44,7 @@ struct hello {
 	struct lineage lineage;
 	uint32_t nheard;
 	struct seat heard[REPLOG_MEMBERS_MAX];
+	uint32_t ngoodbyes, goodbye[REPLOG_MEMBERS_MAX]; /* nodes whose goodbye it has heard */
 };
 
 struct op {

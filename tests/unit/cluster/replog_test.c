@@ -331,6 +331,34 @@ static void clean_leave_is_not_waited_for(void **state)
 	fake_fini(f);
 }
 
+/* A node that was parted meanwhile has not heard the goodbye of one that is still in the group, and comes to the
+ * decision at the same place all the same (P3). */
+static void a_goodbye_is_known_to_all_who_decide(void **state)
+{
+	(void)state;
+	for (unsigned seed = 0; seed < 1500; seed++) {
+		struct fake *f = up(4);
+
+		replog_goodbye(f->node[4].log);
+		fake_settle(f);
+		fake_partition(f, 1u << 2);
+		fake_settle(f);
+		fake_heal(f);
+		f->rng = seed;
+		for (unsigned i = 0; i < 10 + seed % 60; i++)
+			fake_step(f);
+		fake_propose(f, 3, (struct toy_op){ .cell = 1, .value = 7 });
+		fake_settle(f);
+		fake_check_equal(f);
+		fake_leave(f, 4);
+		fake_settle(f);
+		assert_true(fake_serving(f, 2));
+		assert_int_equal(f->node[2].toy.cell[1], f->node[1].toy.cell[1]);
+		assert_int_equal(replog_position(f->node[2].log), replog_position(f->node[1].log));
+		fake_fini(f);
+	}
+}
+
 /* P4, and the answer to what was under way. */
 static void minority_stops_and_does_not_answer_ok(void **state)
 {
@@ -761,6 +789,7 @@ int main(void)
 		cmocka_unit_test(a_successor_that_ends_is_harmless),
 		cmocka_unit_test(the_owner_that_was_named_is_fenced_by_a_promotion),
 		cmocka_unit_test(clean_leave_is_not_waited_for),
+		cmocka_unit_test(a_goodbye_is_known_to_all_who_decide),
 		cmocka_unit_test(minority_stops_and_does_not_answer_ok),
 		cmocka_unit_test(unknown_quorum_is_no_quorum_after_the_grace),
 		cmocka_unit_test(joiner_gets_the_state_under_load),

@@ -318,9 +318,9 @@ static uint64_t highest_field(const uint8_t *p, size_t len)
 	return highest;
 }
 
-/* As replog.proto of 0.1.0 has them. HELLO (17, and the era in its lineage) goes out before anybody knows who listens:
+/* As replog.proto of 0.1.0 has them. HELLO (17, 20, and the era in its lineage) goes out before anybody knows who listens:
  * version 1 passes over what it has more; and so it does over the snapshot's 14 (unconfirmed) and its lineage's era. */
-static const uint64_t fields[] = { [MSG_HELLO] = 17, [MSG_OP] = 4,	[MSG_VIEW] = 5,	 [MSG_ACK] = 2,	  [MSG_CHUNK] = 6,
+static const uint64_t fields[] = { [MSG_HELLO] = 20, [MSG_OP] = 4,	[MSG_VIEW] = 5,	 [MSG_ACK] = 2,	  [MSG_CHUNK] = 6,
 				   [MSG_SYNCED] = 5, [MSG_GOODBYE] = 1, [MSG_CHECK] = 1, [MSG_DIGEST] = 2 };
 #define SNAPSHOT_FIELDS 14
 
