@@ -458,6 +458,37 @@ static void source_dies_at_every_step_of_a_join(void **state)
 	}
 }
 
+/* Node 2 acknowledges what it had applied before it was parted when the exchange that gives it another state is all but
+ * over; the membership changes once more before it has that state. Whatever became of that acknowledgement, it goes on
+ * acknowledging. */
+static void an_acknowledgement_of_another_stream_is_not_waited_for(void **state)
+{
+	(void)state;
+	for (unsigned at = 0; at < 60 * 30; at++) {
+		struct fake *f = up(3);
+		size_t a;
+
+		f->node[2].hold_effects = true;
+		fake_propose(f, 1, (struct toy_op){ .cell = 0, .value = 5 });
+		run_until_applied(f, 2, 1);
+		fake_partition(f, 1u << 2);
+		fake_settle(f);
+		fake_heal(f);
+		for (unsigned i = 0; i < at / 30; i++)
+			fake_step(f);
+		f->node[2].hold_effects = false;
+		for (unsigned i = 0; i < at % 30; i++)
+			fake_step(f);
+		fake_kill(f, 3);
+		fake_settle(f);
+		a = fake_propose(f, 1, (struct toy_op){ .cell = 0, .value = 6 });
+		fake_settle(f);
+		assert_int_equal(f->proposal[a].status, PROPOSE_OK);
+		assert_int_equal(f->node[2].toy.cell[0], 6);
+		fake_fini(f);
+	}
+}
+
 /* Nobody is left who has the newest state: waiting is right, serving is not. */
 static void joiner_alone_with_old_state_waits(void **state)
 {
@@ -794,6 +825,7 @@ int main(void)
 		cmocka_unit_test(unknown_quorum_is_no_quorum_after_the_grace),
 		cmocka_unit_test(joiner_gets_the_state_under_load),
 		cmocka_unit_test(source_dies_at_every_step_of_a_join),
+		cmocka_unit_test(an_acknowledgement_of_another_stream_is_not_waited_for),
 		cmocka_unit_test(joiner_alone_with_old_state_waits),
 		cmocka_unit_test(whole_restart_takes_the_newest_state),
 		cmocka_unit_test(diverged_histories_are_refused),
