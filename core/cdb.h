@@ -31,6 +31,7 @@ enum cdb_flags {
 	ROW_IN_WIPE = 1 << 10,	  /* performed during SANITIZE and FORMAT UNIT, too (SBC-3 4.11.2) */
 	ROW_WIPES = 1 << 11,	  /* performed after one of them has failed */
 	ROW_PROTECT = 1 << 12,	  /* has an RDPROTECT, WRPROTECT … field (core/pi_cmd.h) */
+	ROW_WELL_KNOWN = 1 << 14, /* the REPORT LUNS well-known logical unit has it, too (SPC-4, well known logical units) */
 	ROW_RANGE = 1 << 7,	  /* lba + blocks must lie within the medium (checked in the gate, SBC-4 5.x) */
 };
 

@@ -23,6 +23,7 @@
 #define READS (ROW_MEDIUM | ROW_RANGE)
 #define WRITES (ROW_MEDIUM | ROW_RANGE | ROW_WRITES)
 #define P ROW_PROTECT
+#define EVERYWHERE (ROW_IN_WIPE | ROW_UA_EXEMPT | ROW_ANY_LUN | ROW_WELL_KNOWN)
 #define NO_SA CDB_NO_SA
 /* CDBs of 32 bytes: operation code, CONTROL, GROUP NUMBER, ADDITIONAL CDB LENGTH, service action, options, LBA, expected
  * reference tag, application tag and its mask, length */
@@ -30,9 +31,9 @@
 
 /* Sorted by operation code, then service action: cdb_find() searches by halves. */
 static const struct cdb_row rows[] = {
-	{ 0x00, NO_SA, "TEST UNIT READY", 6, DIR_NONE, ROW_NOT_STANDBY, RESV_ALLOW_NOT_SPC2, LAYOUT_NONE, DATA_NONE,
+	{ 0x00, NO_SA, "TEST UNIT READY", 6, DIR_NONE, ROW_NOT_STANDBY | ROW_WELL_KNOWN, RESV_ALLOW_NOT_SPC2, LAYOUT_NONE, DATA_NONE,
 	  test_unit_ready, { 0x00, Z4, 0 } },
-	{ 0x03, NO_SA, "REQUEST SENSE", 6, DIR_IN, ROW_IN_WIPE | ROW_UA_EXEMPT | ROW_ANY_LUN, RESV_ALLOW, LAYOUT_ALLOC_6, DATA_NONE,
+	{ 0x03, NO_SA, "REQUEST SENSE", 6, DIR_IN, EVERYWHERE, RESV_ALLOW, LAYOUT_ALLOC_6, DATA_NONE,
 	  request_sense, { 0x03, 0x01, Z2, 0xff, 0 } },
 	{ 0x04, NO_SA, "FORMAT UNIT", 6, DIR_OUT, ROW_MEDIUM | ROW_WRITES | ROW_WIPES, RESV_WRITE, LAYOUT_NONE, DATA_FORMAT,
 	  format_unit, { 0x04, 0x38, Z3, 0 } }, /* CMPLST: there is no GLIST to keep or discard */
@@ -40,7 +41,7 @@ static const struct cdb_row rows[] = {
 	  rw_read, { 0x08, 0x1f, F3, 0 } },
 	{ 0x0a, NO_SA, "WRITE (6)", 6, DIR_OUT, WRITES, RESV_WRITE, LAYOUT_LBA_6, DATA_BLOCKS,
 	  rw_write, { 0x0a, 0x1f, F3, 0 } },
-	{ 0x12, NO_SA, "INQUIRY", 6, DIR_IN, ROW_IN_WIPE | ROW_UA_EXEMPT | ROW_ANY_LUN, RESV_ALLOW, LAYOUT_ALLOC_INQ, DATA_NONE,
+	{ 0x12, NO_SA, "INQUIRY", 6, DIR_IN, EVERYWHERE, RESV_ALLOW, LAYOUT_ALLOC_INQ, DATA_NONE,
 	  inquiry, { 0x12, 0x01, F3, 0 } },
 	{ 0x15, NO_SA, "MODE SELECT (6)", 6, DIR_OUT, ROW_CONTROL | ROW_NOT_UNAVAILABLE, RESV_WRITE, LAYOUT_ALLOC_6,
 	  DATA_PARAM, hooks_mode_select, { 0x15, 0x11, Z2, 0xff, 0 } },
@@ -190,7 +191,7 @@ static const struct cdb_row rows[] = {
 	  capacity_16, { 0x9e, 0x10, Z4, Z4, F4, 0, 0 } },
 	{ 0x9e, 0x12, "GET LBA STATUS", 16, DIR_IN, ROW_MEDIUM, RESV_READ, LAYOUT_ALLOC_16, DATA_NONE,
 	  lba_status_get, { 0x9e, 0x12, F8, F4, 0, 0 } },
-	{ 0xa0, NO_SA, "REPORT LUNS", 12, DIR_IN, ROW_IN_WIPE | ROW_UA_EXEMPT | ROW_ANY_LUN, RESV_ALLOW, LAYOUT_ALLOC_12, DATA_NONE,
+	{ 0xa0, NO_SA, "REPORT LUNS", 12, DIR_IN, EVERYWHERE, RESV_ALLOW, LAYOUT_ALLOC_12, DATA_NONE,
 	  report_luns, { 0xa0, 0, 0xff, Z3, F4, 0, 0 } },
 	{ 0xa3, 0x0a, "REPORT TARGET PORT GROUPS", 12, DIR_IN, ROW_IN_WIPE | ROW_CONTROL, RESV_ALLOW, LAYOUT_ALLOC_12, DATA_NONE,
 	  hooks_rtpg, { 0xa3, 0x2a, Z4, F4, 0, 0 } },

@@ -24,7 +24,7 @@ void cmd_init(struct scsi_cmd *cmd)
 	cmd->buf_len = 0;
 	cmd->status = STATUS_GOOD;
 	cmd->aborted = false;
-	cmd->forward = cmd->remote = cmd->turned_away = cmd->inner = cmd->dormant = cmd->ordered = cmd->tell_abort =
+	cmd->well_known = cmd->forward = cmd->remote = cmd->turned_away = cmd->inner = cmd->dormant = cmd->ordered = cmd->tell_abort =
 		cmd->aborted_by_nexus = false;
 	cmd->abort_tmf = NULL;
 	cmd->held_since = 0;
@@ -174,6 +174,21 @@ static void no_row(struct scsi_cmd *cmd, bool sa_unknown)
 		decode_failed(cmd, SENSE_INVALID_FIELD_IN_CDB, variable ? 8 : 1);
 }
 
+/* Where there is no logical unit, and at the well-known one (SAM-5 4.8, SPC-4, well known logical units). */
+static bool is_refused_without_lu(struct scsi_cmd *cmd)
+{
+	uint16_t served = cmd->row ? cmd->row->flags : 0;
+
+	cmd->well_known = nexus_is_well_known(cmd->lun);
+	if (served & (cmd->well_known ? ROW_WELL_KNOWN : ROW_ANY_LUN))
+		return false;
+	if (cmd->well_known)
+		decode_failed(cmd, SENSE_INVALID_OPCODE, 0);
+	else
+		decode_failed(cmd, SENSE_LU_NOT_SUPPORTED, -1);
+	return true;
+}
+
 void cmd_decode(struct scsi_cmd *cmd)
 {
 	bool sa_unknown;
@@ -185,10 +200,8 @@ void cmd_decode(struct scsi_cmd *cmd)
 		task_set_enter(lu_shard_of(cmd->lu, cmd->reactor), cmd);
 	}
 	cmd->row = cdb_find(cmd->cdb, &sa_unknown);
-	if (!cmd->lu && !(cmd->row && (cmd->row->flags & ROW_ANY_LUN))) {
-		decode_failed(cmd, SENSE_LU_NOT_SUPPORTED, -1); /* SAM-5 4.8 */
+	if (!cmd->lu && is_refused_without_lu(cmd))
 		return;
-	}
 	if (!cmd->row) {
 		no_row(cmd, sa_unknown);
 		return;

@@ -95,6 +95,7 @@ struct scsi_cmd {
 	uint64_t step;	  /* handler's own progress */
 	void *handler_data;
 	/* of all these cmd_init() makes false, with one store */
+	bool well_known;  /* addressed to the REPORT LUNS well-known logical unit; lu and itl are NULL */
 	bool forward;	  /* the ALUA gate found another node to be the one that executes it */
 	bool remote;	  /* entered through another node's port (core/remote.h) */
 	bool turned_away; /* remote: the ALUA gate of this node does not admit it; nothing was done */

@@ -69,12 +69,12 @@ static enum pass gate_decode(struct scsi_cmd *cmd)
 
 static enum pass gate_unit_attention(struct scsi_cmd *cmd)
 {
-	struct itl *itl = cmd->itl;
+	struct ua_queue *q = cmd_unit_attentions(cmd);
 	uint16_t ua;
 
-	if (!itl || !itl->ua.n || (cmd->row->flags & ROW_UA_EXEMPT))
+	if (!q || !q->n || (cmd->row->flags & ROW_UA_EXEMPT))
 		return PASS;
-	ua = lu_read(cmd->lu, mode)->ua_intlck >= UA_INTLCK_KEEP ? itl->ua.code[0] : ua_queue_pop(&itl->ua);
+	ua = cmd->lu && lu_read(cmd->lu, mode)->ua_intlck >= UA_INTLCK_KEEP ? q->code[0] : ua_queue_pop(q);
 	cmd_sense(cmd, (sense_t)KEY_UNIT_ATTENTION << 16 | ua);
 	return ANSWERED;
 }

@@ -92,6 +92,7 @@ static bool refresh(struct nexus *n)
 	}
 	for (uint32_t i = 0; i < nluns; i++)
 		fill(&itl[i], n, &acl->lun[i]);
+	ua_queue_push(&n->well_known_ua, UA_REPORTED_LUNS_CHANGED);
 	swap(n, itl, nluns, old);
 	return true;
 }

@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/aca.h"
 #include "core/copy_results.h"
@@ -25,6 +26,8 @@ int nexus_attach(struct nexus *n, struct reactor *r)
 	n->echo = NULL;
 	n->old_maps = NULL;
 	n->nitl = nluns;
+	n->well_known_ua.n = 0;
+	ua_queue_push(&n->well_known_ua, UA_POWER_ON);
 	n->itl = calloc(nluns ? nluns : 1, sizeof(*n->itl));
 	if (!n->itl)
 		return -ENOMEM;
@@ -71,6 +74,13 @@ static int lun_decode(const uint8_t lun[8])
 		return (lun[0] & 0x3f) << 8 | lun[1];
 	}
 	return -1;
+}
+
+bool nexus_is_well_known(const uint8_t lun[8])
+{
+	static const uint8_t report_luns_unit[8] = { 0xc1, 0x01 };
+
+	return memcmp(lun, report_luns_unit, sizeof(report_luns_unit)) == 0;
 }
 
 struct itl *nexus_find(struct nexus *n, const uint8_t field[8])

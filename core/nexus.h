@@ -9,6 +9,7 @@
 
 #include <urcu/list.h>
 
+#include "core/cmd.h"
 #include "core/nexus_id.h"
 #include "core/resv.h"
 #include "core/ua.h"
@@ -42,6 +43,7 @@ struct nexus {
 	uint64_t since;	     /* CLOCK_REALTIME seconds at login */
 	uint32_t nitl;
 	struct itl *itl;     /* sorted by lun */
+	struct ua_queue well_known_ua; /* of the REPORT LUNS well-known logical unit */
 	struct lun_map_old *old_maps; /* core/lun_map.h; NULL: the map is that of the login */
 	struct cds_list_head link; /* reactor->nexuses */
 	struct copy_results *copies; /* core/copy_results.h; NULL until one was made */
@@ -55,6 +57,17 @@ int nexus_attach(struct nexus *n, struct reactor *r);
 
 /* Reactor: no command of this nexus may be left (see nexus_abort_tasks). */
 void nexus_detach(struct nexus *n);
+
+/* What is pending for the logical unit that the command addresses; NULL: there is none. Reactor. */
+static inline struct ua_queue *cmd_unit_attentions(struct scsi_cmd *cmd)
+{
+	if (__builtin_expect(cmd->itl != NULL, 1))
+		return &cmd->itl->ua;
+	return cmd->well_known ? &cmd->nexus->well_known_ua : NULL;
+}
+
+/* The LUN field C101h, well-known logical unit 01h: REPORT LUNS (SAM-5 4.8, extended addressing). Pure. */
+bool nexus_is_well_known(const uint8_t lun[8]);
 
 /* The I_T_L nexus for a LUN field (peripheral, flat or extended-flat addressing, SAM-5 4.8); NULL. */
 struct itl *nexus_find(struct nexus *n, const uint8_t lun[8]);

@@ -8,15 +8,16 @@
 
 static sense_t pending(struct scsi_cmd *cmd, struct sense_detail *d)
 {
+	struct ua_queue *q = cmd_unit_attentions(cmd);
 	uint16_t ua;
 	sense_t s;
 
-	if (!cmd->itl)
+	if (!q)
 		return SENSE_LU_NOT_SUPPORTED;
-	s = wipe_sense(cmd->lu, d);
+	s = cmd->lu ? wipe_sense(cmd->lu, d) : SENSE_NONE;
 	if (s != SENSE_NONE)
 		return s;
-	ua = ua_queue_pop(&cmd->itl->ua);
+	ua = ua_queue_pop(q);
 	return ua ? SENSE(KEY_UNIT_ATTENTION, 0, 0) | ua : SENSE_NONE;
 }
 

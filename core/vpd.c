@@ -98,8 +98,10 @@ static uint16_t device_identification(const struct scsi_cmd *cmd, uint8_t *paylo
 	uint8_t *p = payload;
 
 	port_name(name, sizeof(name), t, port);
-	p = put_naa(p, &cmd->lu->id);
-	p = put_t10(p, &cmd->lu->id);
+	if (cmd->lu) { /* else the well-known logical unit, which is told by its port and device */
+		p = put_naa(p, &cmd->lu->id);
+		p = put_t10(p, &cmd->lu->id);
+	}
 	p = put_u16(p, RELATIVE_PORT, port->rtpi);
 	p = put_u16(p, PORT_GROUP, port->tpgt);
 	p = put_name(p, OF_PORT, name);
@@ -251,21 +253,19 @@ static const struct page {
 
 #define BLOCK_DEVICE_PAGES 0xb0 /* and above: of SBC, not of a CD-ROM */
 
-static bool is_there(const struct page *page, const struct lu *lu)
+static bool is_there(const struct page *page, const struct scsi_cmd *cmd)
 {
-	return page->code < BLOCK_DEVICE_PAGES || !lu->cdrom;
+	if (!cmd->lu) /* of no logical unit only the list of pages can be had */
+		return page->build == supported_pages || (cmd->well_known && page->build == device_identification);
+	return page->code < BLOCK_DEVICE_PAGES || !cmd->lu->cdrom;
 }
 
 static uint16_t supported_pages(const struct scsi_cmd *cmd, uint8_t *p)
 {
 	uint16_t n = 0;
 
-	if (!cmd->lu) { /* of no logical unit only this page can be had */
-		p[0] = 0x00;
-		return 1;
-	}
 	for (unsigned i = 0; i < NPAGES; i++)
-		if (is_there(&pages[i], cmd->lu))
+		if (is_there(&pages[i], cmd))
 			p[n++] = pages[i].code;
 	return n;
 }
@@ -284,7 +284,7 @@ void vpd_page(struct scsi_cmd *cmd, uint8_t code, uint8_t peripheral)
 	uint8_t data[4 + PAYLOAD_MAX] = { 0 };
 	uint16_t len;
 
-	if (!page || (!cmd->lu && code) || (cmd->lu && !is_there(page, cmd->lu))) {
+	if (!page || !is_there(page, cmd)) {
 		cmd_bad_field(cmd, 2, -1);
 		return;
 	}

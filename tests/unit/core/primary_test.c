@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Primary commands but INQUIRY: REPORT LUNS, REQUEST SENSE, TEST UNIT READY, MODE SENSE, READ
+ * Primary commands but INQUIRY and REPORT LUNS: REQUEST SENSE, TEST UNIT READY, MODE SENSE, READ
  * CAPACITY, GET LBA STATUS, REPORT SUPPORTED OPERATION CODES and TMFS, START STOP UNIT, and the
  * hooks (topology: fake_target.h).
  */
@@ -20,47 +20,6 @@
 		const uint8_t cdb_[] = { __VA_ARGS__ };                                           \
 		fake_run(f, cdb_, sizeof(cdb_), NULL, expected);                                  \
 	} while (0)
-
-/* ---- REPORT LUNS ----------------------------------------------------------------------------- */
-
-static void lun_inventory(void **state)
-{
-	struct fake_target *f = *state;
-	static const uint8_t want[32] = { 0, 0, 0, 24, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-					  0, 1, 0, 0,  0, 0, 0, 0, 0x41, 0x2c };
-
-	for (int select = 0; select < 3; select += 2) {
-		RUN(f, 1024, 0xa0, 0, select, 0, 0, 0, 0, 0, 4, 0, 0, 0);
-		assert_good(f);
-		assert_int_equal(f->cmd.data_in_len, 32);
-		assert_memory_equal(f->cmd.buf, want, 32);
-	}
-	RUN(f, 1024, 0xa0, 0, 1, 0, 0, 0, 0, 0, 4, 0, 0, 0); /* well-known logical units: none */
-	assert_good(f);
-	assert_int_equal(f->cmd.data_in_len, 8);
-	assert_int_equal(get_be32(f->cmd.buf), 0);
-	RUN(f, 1024, 0xa0, 0, 3, 0, 0, 0, 0, 0, 4, 0, 0, 0);
-	fake_assert_bad_field(f, 2);
-	RUN(f, 12, 0xa0, 0, 0, 0, 0, 0, 0, 0, 0, 12, 0, 0); /* cut, but LUN LIST LENGTH says it all */
-	assert_int_equal(f->cmd.data_in_len, 12);
-	assert_int_equal(get_be32(f->cmd.buf), 24);
-}
-
-/* SPC-4 6.33: clears REPORTED LUNS DATA HAS CHANGED on every logical unit of the nexus, and no
- * other */
-static void report_luns_clears_its_unit_attention(void **state)
-{
-	struct fake_target *f = *state;
-
-	for (int i = 0; i < 3; i++)
-		ua_queue_push(&f->nexus.itl[i].ua, UA_REPORTED_LUNS_CHANGED);
-	ua_queue_push(&f->nexus.itl[1].ua, UA_CAPACITY_CHANGED);
-	RUN(f, 1024, 0xa0, 0, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0);
-	assert_good(f);
-	assert_int_equal(f->nexus.itl[0].ua.n, 0);
-	assert_int_equal(f->nexus.itl[1].ua.n, 1);
-	assert_int_equal(f->nexus.itl[2].ua.n, 0);
-}
 
 /* ---- REQUEST SENSE, TEST UNIT READY ---------------------------------------------------------- */
 
@@ -445,7 +404,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_setup_teardown(name, fake_setup, fake_teardown)
-		T(lun_inventory), T(report_luns_clears_its_unit_attention), T(request_sense_gives_unit_attentions_as_data),
+		T(request_sense_gives_unit_attentions_as_data),
 		T(ready), T(capacity), T(lba_status), T(mode_sense_all_pages), T(mode_sense_current_values),
 		T(nothing_is_changeable_without_mode_select), T(mode_sense_errors), T(operation_codes), T(hooks),
 		T(task_management_functions), T(start_stop), T(eject_and_prevent), T(without_medium), T(defect_lists),
