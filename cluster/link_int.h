@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What link.c, link_out.c, link_accept.c and link_in.c share. */
+/* What link.c, link_out.c, link_dial.c, link_accept.c and link_in.c share. */
 #ifndef SANDEM_CLUSTER_LINK_INT_H
 #define SANDEM_CLUSTER_LINK_INT_H
 
@@ -62,7 +62,7 @@ void link_report(struct link *l, uint32_t node, enum link_direction d, bool up, 
 /* Whether a command changes the medium, so that it must not be done twice. */
 bool link_is_write(const struct scsi_cmd *cmd);
 
-/* ---- link_out.c ---- */
+/* ---- link_dial.c, link_out.c ---- */
 int link_out_new(struct link *l, struct link_peer *p); /* all reactors' */
 void link_out_free(struct link *l, struct link_peer *p);
 void link_out_submit(void *arg, struct scsi_cmd *cmd);
