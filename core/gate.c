@@ -293,7 +293,8 @@ void gate_again(struct scsi_cmd *cmd)
 	gate_run(cmd);
 }
 
-/* At first as long as two nodes may be apart in the log; then less and less often, for each try may carry its data over the link. */
+/* At first as long as two nodes may be apart in the log; then less and less often, for each try may carry its data
+ * over the link. */
 #define RETRY_MIN_NS 2000000ull
 #define RETRY_MAX_NS 100000000ull
 

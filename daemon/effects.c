@@ -134,7 +134,7 @@ void effects_run(void *arg, struct effects_run *run)
 		reconcile_all(d);
 }
 
-/* ---- everything anew ---------------------------------------------------------------------------------------------- */
+/* ---- everything anew ------------------------------------------------------------------------- */
 
 static void add_missed_ua(struct change *c, enum ua ua, const struct nexus_id *ids, uint32_t n)
 {
@@ -322,7 +322,7 @@ void effects_committed(void *arg)
 	etcd_sync_push(arg);
 }
 
-/* ---- the link between the nodes -------------------------------------------------------------------------------------- */
+/* ---- the link between the nodes -------------------------------------------------------------- */
 
 static bool same_states(const struct alua_gate *a, const struct alua_gate *b)
 {
@@ -333,7 +333,8 @@ static bool same_states(const struct alua_gate *a, const struct alua_gate *b)
 	return same;
 }
 
-/* The states as this node reports them have changed without the log: its initiators hear of it here (SPC-4 5.15.2.6). */
+/* The states as this node reports them have changed without the log: its initiators hear of it here (SPC-4
+ * 5.15.2.6). */
 void effects_link_changed(void *arg)
 {
 	struct daemon *d = arg;

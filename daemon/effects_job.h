@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * From the log to the data path. A run of effects becomes, per logical unit concerned, one publication and one barrier; when all barriers have
+ * From the log to the data path. A run of effects becomes, per logical unit concerned, one publication and one
+ * barrier; when all barriers have
  * reported, the position is acknowledged. Control thread.
  *
  *   effects.c      what is to be done: services' effects, everything anew
@@ -59,7 +60,8 @@ struct job {
 
 /* max: logical units that it can concern. NULL: no memory. */
 struct job *job_new(struct daemon *d, uint32_t max);
-/* A logical unit that the job does not concern yet, with its barrier prepared. NULL: no memory (j->ok is false then). */
+/* A logical unit that the job does not concern yet, with its barrier prepared. NULL: no memory (j->ok is false
+ * then). */
 struct change *change_add(struct job *j, struct lu *lu);
 /* The change of one logical unit in this job. NULL: no memory. */
 struct change *change_of(struct job *j, struct lu *lu);

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Every row of the command table is walked through what can happen to any command, with the well-formed commands of fake_cases.h
- * (topology: fake_target.h): lengths and residuals, write protection, no medium, reservations, asymmetric access states, the
+ * Every row of the command table is walked through what can happen to any command, with the well-formed commands of
+ * fake_cases.h
+ * (topology: fake_target.h): lengths and residuals, write protection, no medium, reservations, asymmetric access
+ * states, the
  * CONTROL byte, and each bit of its CDB usage data. A row without a case fails the first test.
  */
 #include <setjmp.h>
@@ -166,7 +168,8 @@ static void allocation_length(void **state)
 	walk(cut);
 }
 
-/* The initiator announces more or less than the command transfers: the answer is the same, the residual is the driver's. */
+/* The initiator announces more or less than the command transfers: the answer is the same, the residual is the
+ * driver's. */
 static void in_residuals(struct fake_target *f, const struct cdb_row *row, const struct cdb_case *c)
 {
 	uint64_t seen;
@@ -225,7 +228,7 @@ static void data_out_residuals(void **state)
 	walk(out_residuals);
 }
 
-/* ---- range ---------------------------------------------------------------------------------------------------------- */
+/* ---- range ----------------------------------------------------------------------------------- */
 
 static void at(uint8_t *cdb, const struct cdb_row *row, const struct cdb_case *c, uint64_t lba, uint64_t blocks)
 {
@@ -264,7 +267,7 @@ static void range(void **state)
 	walk(out_of_range);
 }
 
-/* ---- gates ------------------------------------------------------------------------------------------------------------ */
+/* ---- gates ----------------------------------------------------------------------------------- */
 
 static void protected_thrice(struct fake_target *f, const struct cdb_row *row, const struct cdb_case *c)
 {
@@ -315,7 +318,8 @@ static void no_medium(void **state)
 	walk(ejected);
 }
 
-/* Told before anything of the command is done, but by what reports it or goes without (SAM-5 5.14; MMC-6 for GET EVENT STATUS). */
+/* Told before anything of the command is done, but by what reports it or goes without (SAM-5 5.14; MMC-6 for GET
+ * EVENT STATUS). */
 static void attention(struct fake_target *f, const struct cdb_row *row, const struct cdb_case *c)
 {
 	bool exempt = row->opcode == 0x12 || row->opcode == 0xa0 || row->opcode == 0x03 || row->opcode == 0x4a;
@@ -336,7 +340,7 @@ static void unit_attention(void **state)
 	walk(attention);
 }
 
-/* ---- reservations -------------------------------------------------------------------------------------------------------- */
+/* ---- reservations ---------------------------------------------------------------------------- */
 
 enum role { STRANGER, REGISTERED, HOLDER };
 
@@ -420,7 +424,7 @@ static void reservations(void **state)
 	walk(reserved);
 }
 
-/* ---- asymmetric access --------------------------------------------------------------------------------------------------------- */
+/* ---- asymmetric access ----------------------------------------------------------------------- */
 
 static bool refused_in(enum case_alua a, uint8_t port_state)
 {
@@ -463,7 +467,8 @@ static void turn_timer(struct reactor_timer *t)
 	t->fn(t);
 }
 
-/* While the group is on its way to another owner, what needs the medium waits, and in the end gets what initiators retry. */
+/* While the group is on its way to another owner, what needs the medium waits, and in the end gets what initiators
+ * retry. */
 static void in_transition(struct fake_target *f, const struct cdb_row *row, const struct cdb_case *c)
 {
 	struct alua_gate open = f->gate;
@@ -492,7 +497,7 @@ static void transition(void **state)
 	walk(in_transition);
 }
 
-/* ---- the CDB usage data ------------------------------------------------------------------------------------------------------------ */
+/* ---- the CDB usage data ---------------------------------------------------------------------- */
 
 static void with_naca(struct fake_target *f, const struct cdb_row *row, const struct cdb_case *c)
 {

@@ -141,7 +141,7 @@ const struct cdb_case *cdb_case_of(const struct cdb_row *row)
 	return NULL;
 }
 
-/* ---- what is seen ------------------------------------------------------------------------------------------------- */
+/* ---- what is seen ---------------------------------------------------------------------------- */
 
 static uint64_t events; /* I/O and calls of hooks since the command began */
 
@@ -189,7 +189,7 @@ uint64_t cases_seen(const struct fake_target *f)
 	return hash;
 }
 
-/* ---- the target ----------------------------------------------------------------------------------------------------- */
+/* ---- the target ------------------------------------------------------------------------------ */
 
 /* What the daemon wires: here it sees the CDB, and gives it back. */
 static void on_hook(void *arg, struct scsi_cmd *cmd)

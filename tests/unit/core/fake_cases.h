@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * One well-formed command per row of the command table, with what the standards say of it. The columns are written from SPC-4,
+ * One well-formed command per row of the command table, with what the standards say of it. The columns are written
+ * from SPC-4,
  * SBC-3 and MMC-6, not from core/cdb_table.c: the tests that walk the table compare the two, and a row without an
  * entry here fails them.
  */
@@ -55,7 +56,8 @@ const struct cdb_case *cdb_case_of(const struct cdb_row *row);
 /* For cmocka: a target whose hooks answer, of CASE_BLOCKS blocks. */
 int cases_setup(void **state);
 int cases_teardown(void **state);
-/* Makes the logical unit one that serves the row: a CD-ROM, one with protection … and runs what the case comes after. */
+/* Makes the logical unit one that serves the row: a CD-ROM, one with protection … and runs what the case comes
+ * after. */
 void cases_suit(struct fake_target *f, const struct cdb_row *row);
 /* Runs a CDB with the case's data. expected: bytes announced. */
 void cases_run(struct fake_target *f, const struct cdb_case *c, const uint8_t *cdb, uint32_t expected);

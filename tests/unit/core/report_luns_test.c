@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The inventory (topology: fake_target.h): REPORT LUNS by each SELECT REPORT code, the REPORT LUNS well-known logical unit, and what
+ * The inventory (topology: fake_target.h): REPORT LUNS by each SELECT REPORT code, the REPORT LUNS well-known
+ * logical unit, and what
  * is answered where there is no logical unit (SPC-4 6.33, well known logical units; SAM-5 4.8).
  */
 #include <setjmp.h>
@@ -148,7 +149,8 @@ static void on_refreshed(struct lun_map_refresh *r)
 	(void)r;
 }
 
-/* Every logical unit that the nexus keeps tells it, a new one after its own 29/00; who has the same map hears nothing. */
+/* Every logical unit that the nexus keeps tells it, a new one after its own 29/00; who has the same map hears
+ * nothing. */
 static void a_changed_map(void **state)
 {
 	struct fake_target *f = *state;
