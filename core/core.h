@@ -40,6 +40,8 @@ struct core {
 	struct lu **lu;
 	uint32_t ntargets;
 	struct target **target;
+	uint32_t nurls;
+	char **management_url; /* VPD page 85h; fixed before the reactors start */
 	struct rods *rods;	 /* core/rod.h; NULL until there was a token */
 	struct {
 		void (*fn)(void *arg, struct scsi_cmd *cmd);

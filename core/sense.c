@@ -149,6 +149,7 @@ static const struct {
 	{ SENSE_INVALID_FIELD_IN_PARAM, "invalid field in parameter list" },
 	{ SENSE_INVALID_RELEASE_OF_PR, "invalid release of persistent reservation" },
 	{ SENSE_INVALID_FIELD_IN_CIU, "invalid field in command information unit" },
+	{ SENSE_STPG_FAILED, "set target port groups command failed" },
 	{ SENSE_SAVING_NOT_SUPPORTED, "saving parameters not supported" },
 	{ SENSE_INSUFFICIENT_REGISTRATION, "insufficient registration resources" },
 	{ SENSE_INSUFFICIENT_RESOURCES, "insufficient resources" },

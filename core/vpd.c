@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/core.h"
 #include "core/extended_copy.h"
 #include "core/lu.h"
 #include "core/nexus.h"
@@ -106,6 +107,34 @@ static uint16_t device_identification(const struct scsi_cmd *cmd, uint8_t *paylo
 	p = put_u16(p, PORT_GROUP, port->tpgt);
 	p = put_name(p, OF_PORT, name);
 	p = put_name(p, OF_DEVICE, t->name);
+	return p - payload;
+}
+
+/* ---- 85h: where it is managed (SPC-4 7.8.8) ---------------------------------------------------- */
+
+#define STORAGE_CONFIGURATION_SERVICE 0x01
+
+static const struct core *core_of(const struct scsi_cmd *cmd)
+{
+	return cmd->reactor->core;
+}
+
+/* Network services descriptors, of the target device. A URL ends with a NUL and is padded to a multiple of four. */
+static uint16_t management_addresses(const struct scsi_cmd *cmd, uint8_t *payload)
+{
+	const struct core *core = core_of(cmd);
+	uint8_t *p = payload;
+
+	for (uint32_t i = 0; i < core->nurls; i++) {
+		size_t n = strlen(core->management_url[i]), padded = (n + 4) & ~(size_t)3;
+
+		if (p + 4 + padded > payload + PAYLOAD_MAX)
+			break;
+		p[0] = OF_DEVICE << 1 | STORAGE_CONFIGURATION_SERVICE; /* ASSOCIATION is in bits 6-5 here */
+		put_be16(p + 2, padded);
+		memcpy(p + 4, core->management_url[i], n);
+		p += 4 + padded;
+	}
 	return p - payload;
 }
 
@@ -240,6 +269,7 @@ static const struct page {
 	{ 0x00, supported_pages },
 	{ 0x80, unit_serial_number },
 	{ 0x83, device_identification },
+	{ 0x85, management_addresses },
 	{ 0x86, extended_inquiry },
 	{ 0x87, mode_page_policy },
 	{ 0x88, scsi_ports },
@@ -257,6 +287,8 @@ static bool is_there(const struct page *page, const struct scsi_cmd *cmd)
 {
 	if (!cmd->lu) /* of no logical unit only the list of pages can be had */
 		return page->build == supported_pages || (cmd->well_known && page->build == device_identification);
+	if (page->build == management_addresses && !core_of(cmd)->nurls)
+		return false;
 	return page->code < BLOCK_DEVICE_PAGES || !cmd->lu->cdrom;
 }
 

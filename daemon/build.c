@@ -250,6 +250,23 @@ static int build_groups(struct daemon *d)
 	return 0;
 }
 
+/* Texts of its own, as those of the logical units are. */
+static int build_urls(struct daemon *d)
+{
+	const char *url[NODES_MAX + 1];
+	size_t n = config_management_urls(d->config, url);
+
+	d->core.management_url = calloc(n + 1, sizeof(*d->core.management_url));
+	if (!d->core.management_url)
+		return -ENOMEM;
+	for (; d->core.nurls < n; d->core.nurls++) {
+		d->core.management_url[d->core.nurls] = strdup(url[d->core.nurls]);
+		if (!d->core.management_url[d->core.nurls])
+			return -ENOMEM;
+	}
+	return 0;
+}
+
 int build_core(struct daemon *d, char *err, size_t errlen)
 {
 	int rc = build_lus(d);
@@ -258,6 +275,8 @@ int build_core(struct daemon *d, char *err, size_t errlen)
 		rc = build_targets(d);
 	if (!rc)
 		rc = build_groups(d);
+	if (!rc)
+		rc = build_urls(d);
 	if (rc)
 		snprintf(err, errlen, "out of memory for the configured LUNs");
 	return rc;
@@ -271,6 +290,9 @@ void build_free(struct daemon *d)
 	for (uint32_t i = 0; i < d->core.ntargets; i++)
 		build_target_free(d->core.target[i]);
 	free(d->core.target);
+	for (uint32_t i = 0; i < d->core.nurls; i++)
+		free(d->core.management_url[i]);
+	free(d->core.management_url);
 	rods_free(&d->core);
 	for (uint32_t i = 0; i < d->core.nlus; i++)
 		build_lu_free(d->core.lu[i]);

@@ -7,6 +7,7 @@
  *   reconfig*.c  another configuration while it runs: looked at, voted on, put in force
  *   effects.c    what the replicated log decided → what the data path sees
  *   ownership.c  this node's part in each LUN group: open, drain, flush, close
+ *   explicit.c   initiators that say who is to own a group
  *   media.c      capacity of media on every node
  *   removal.c    ejecting and loading media
  *   modes.c      MODE SELECT, SET TIMESTAMP, LOG SELECT
@@ -47,6 +48,7 @@ struct config_target;
 struct control;
 struct daemon;
 struct etcd_sync;
+struct explicit_move;
 struct iscsi_server;
 struct ownership;
 struct reconfig;
@@ -173,6 +175,7 @@ struct ownership {
 	qb_loop_timer_handle retry_timer;
 	bool retry_armed;
 	struct cds_list_head waiters;
+	struct explicit_move *move; /* that an initiator has asked for (daemon/explicit.h), or NULL */
 };
 
 int ownership_init(struct ownership *o, struct daemon *d, const struct config_group *c);

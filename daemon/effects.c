@@ -10,6 +10,7 @@
 #include "daemon/daemon.h"
 #include "daemon/effects_job.h"
 #include "daemon/etcd_sync.h"
+#include "daemon/explicit.h"
 #include "daemon/reconfig.h"
 #include "daemon/tasks.h"
 
@@ -49,6 +50,23 @@ static void carry_out(struct job *j, const struct effect *e, struct lu *lu, bool
 
 /* ---- the services' effects -------------------------------------------------------------------------------------- */
 
+/* New states are told to all but those who asked for them (SPC-4 5.15.2.6). */
+static void tell_states(struct job *j, struct lu *lu)
+{
+	struct change *c = change_of(j, lu);
+	struct ua_scope scope = { .kind = UA_SCOPE_ALL_BUT };
+
+	if (!c)
+		return;
+	if (!c->askers && !explicit_askers(lu, &c->askers, &c->naskers)) {
+		j->ok = false;
+		return;
+	}
+	scope.n = c->naskers;
+	scope.ids = c->askers;
+	change_ua(c, UA_ASYMMETRIC_ACCESS_CHANGED, &scope);
+}
+
 static void alua_effect(struct job *j, const struct effect *e)
 {
 	struct daemon *d = j->d;
@@ -58,9 +76,14 @@ static void alua_effect(struct job *j, const struct effect *e)
 		cluster_owner_fenced(d->cluster, e->node);
 		return;
 	}
-	for (uint32_t i = 0; o && i < d->core.nlus; i++)
-		if (d->core.lu[i]->control_data == o)
+	for (uint32_t i = 0; o && i < d->core.nlus; i++) {
+		if (d->core.lu[i]->control_data != o)
+			continue;
+		if (e->kind == EFFECT_UA)
+			tell_states(j, d->core.lu[i]);
+		else
 			carry_out(j, e, d->core.lu[i], publish_gate);
+	}
 }
 
 static void lu_effect(struct job *j, const struct effect *e, bool (*publish)(struct change *))

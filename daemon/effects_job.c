@@ -34,6 +34,7 @@ static void job_free(struct job *j)
 			free(j->change[i].old_wipe);
 		}
 		free(j->change[i].missed);
+		free(j->change[i].askers);
 		free(j->change[i].part);
 	}
 	port_map_free(j->ports);

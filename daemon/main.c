@@ -19,6 +19,7 @@
 #include "daemon/control.h"
 #include "daemon/daemon.h"
 #include "daemon/etcd_sync.h"
+#include "daemon/explicit.h"
 #include "daemon/options.h"
 #include "daemon/reconfig.h"
 #include "daemon/tasks.h"
@@ -244,6 +245,7 @@ static void wire(struct daemon *d)
 	d->core.everywhere.fn = tasks_everywhere;
 	d->core.everywhere.arg = d;
 	wipes_wire(d);
+	explicit_wire(d);
 	d->core.blocking.fn = run_blocking;
 	d->core.blocking.arg = d;
 	sessions_init(d);

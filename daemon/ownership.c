@@ -14,6 +14,7 @@
 #include "core/log.h"
 #include "daemon/config/config.h"
 #include "daemon/daemon.h"
+#include "daemon/explicit.h"
 #include "daemon/reconfig.h"
 #include "daemon/sync_all.h"
 #include "drivers/disk/disk_handlers.h"
@@ -340,6 +341,7 @@ void ownership_reconcile(struct ownership *o)
 	struct group *g = group_of(o);
 	bool wanted = wants_devices(o, g);
 
+	explicit_look(o);
 	if (o->d->reconfig && !o->rebuilding)
 		reconfig_rest(o->d->reconfig);
 	if (o->rebuilding)
@@ -545,5 +547,6 @@ void ownership_fini(struct ownership *o)
 		qb_loop_timer_del(o->d->loop, o->handover_timer);
 	if (o->retry_armed)
 		qb_loop_timer_del(o->d->loop, o->retry_timer);
+	explicit_fini(o);
 	free_lus(o);
 }

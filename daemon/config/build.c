@@ -24,7 +24,44 @@ int take_reference(struct build *b, const struct names *names, const char *kind,
 	return FAIL(b, "there is no %s \"%s\"; define it under %ss:", kind, name, kind[0] == 'L' ? "lun" : kind);
 }
 
-/* ---- nodes and groups ---- */
+/* ---- cluster, nodes and groups ---- */
+
+/* b->path is the key. NULL text: *out stays. That it looks like a URL (RFC 3986); what it names is not looked at. */
+static int take_url(struct build *b, const char *text, char **out)
+{
+	size_t len = text ? strlen(text) : 0;
+	const char *colon = text ? strstr(text, "://") : NULL;
+	bool good = colon && colon > text && colon[3] && len <= URL_MAX;
+
+	for (size_t i = 0; i < len && good; i++)
+		good = text[i] > ' ' && text[i] < 0x7f;
+	if (text && !good)
+		return FAIL(b, "\"%s\" is not a URL of at most %d characters; use e.g. \"https://192.0.2.1/\"", text,
+			    URL_MAX);
+	return text ? copy_text(b, out, text) : 0;
+}
+
+static int build_cluster(struct build *b)
+{
+	const struct raw_cluster *r = &b->raw->cluster;
+	const char *program = r->move_program ? r->move_program : MOVE_PROGRAM_DEFAULT;
+	struct config *c = b->c;
+	int rc;
+
+	c->log = OR(r->log, CONFIG_LOG_CPG);
+	c->link_tls = OR(r->link_tls, false);
+	c->explicit_alua = OR(r->explicit_alua, false);
+	AT(b, "cluster.move_program");
+	if (program[0] != '/')
+		return FAIL(b, "\"%s\" is not an absolute path; begin with /", program);
+	rc = copy_text(b, &c->cluster, r->name);
+	if (rc == 0)
+		rc = copy_text(b, &c->key_file, r->key_file ? r->key_file : KEY_FILE_DEFAULT);
+	if (rc == 0)
+		rc = copy_text(b, &c->move_program, program);
+	AT(b, "cluster.management_url");
+	return rc < 0 ? rc : take_url(b, r->management_url, &c->management_url);
+}
 
 static int build_node(struct build *b, size_t i)
 {
@@ -48,6 +85,9 @@ static int build_node(struct build *b, size_t i)
 	if (r->link && value_address(r->link, LINK_PORT_DEFAULT, &n->link) < 0)
 		return FAIL(b, "\"%s\" is not an address; use a numeric one and a port, e.g. \"192.0.2.1:3261\" or "
 			       "\"[2001:db8::1]:3261\"", r->link);
+	AT(b, "nodes[%zu].management_url", i);
+	if (take_url(b, r->management_url, &n->management_url) < 0)
+		return -EINVAL;
 	return copy_text(b, &n->name, r->name);
 }
 
@@ -375,14 +415,10 @@ static int build_store(struct build *b)
 
 static int build_all(struct build *b)
 {
-	static int (*const steps[])(struct build *) = { build_nodes,   build_groups, build_lus,  build_targets,
-							build_daemon, build_iscsi, build_store };
-	int rc = copy_text(b, &b->c->cluster, b->raw->cluster.name);
+	static int (*const steps[])(struct build *) = { build_cluster, build_nodes,  build_groups, build_lus,
+							build_targets, build_daemon, build_iscsi,  build_store };
+	int rc = 0;
 
-	b->c->log = OR(b->raw->cluster.log, CONFIG_LOG_CPG);
-	b->c->link_tls = OR(b->raw->cluster.link_tls, false);
-	if (rc == 0)
-		rc = copy_text(b, &b->c->key_file, b->raw->cluster.key_file ? b->raw->cluster.key_file : KEY_FILE_DEFAULT);
 	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]) && rc == 0; i++)
 		rc = steps[i](b);
 	return rc;

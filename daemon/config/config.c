@@ -40,6 +40,7 @@ void config_free(struct config *c)
 	for (size_t i = 0; c->node && i < c->nnodes; i++) {
 		free(c->node[i].name);
 		free(c->node[i].portal);
+		free(c->node[i].management_url);
 	}
 	for (size_t i = 0; c->group && i < c->ngroups; i++)
 		free(c->group[i].name);
@@ -61,6 +62,8 @@ void config_free(struct config *c)
 	free(c->reactor_cpu);
 	free(c->cluster);
 	free(c->key_file);
+	free(c->move_program);
+	free(c->management_url);
 	free(c);
 }
 
@@ -82,6 +85,18 @@ bool config_forwards(const struct config *c)
 		if (c->group[i].non_owner == NON_OWNER_FORWARD)
 			return true;
 	return false;
+}
+
+size_t config_management_urls(const struct config *c, const char **url)
+{
+	size_t n = 0;
+
+	if (c->management_url)
+		url[n++] = c->management_url;
+	for (size_t i = 0; i < c->nnodes; i++)
+		if (c->node[i].management_url)
+			url[n++] = c->node[i].management_url;
+	return n;
 }
 
 int config_find_node(const struct config *c, const char *name)

@@ -53,6 +53,7 @@ struct config_node {
 	uint16_t nportals; /* >= 1 */
 	struct portal *portal;
 	struct portal link; /* where the other nodes reach it: cluster/link.h */
+	char *management_url; /* VPD page 85h; NULL: not given */
 };
 
 struct config_group { /* LUN group: the unit of failover */
@@ -101,6 +102,9 @@ struct config {
 	char *cluster; /* name */
 	char *key_file; /* of the link between the nodes; NULL with --standalone */
 	bool link_tls;	/* that link is encrypted */
+	bool explicit_alua; /* SET TARGET PORT GROUPS is served (daemon/explicit.h) … */
+	char *move_program; /* … by this program; NULL with --standalone */
+	char *management_url; /* VPD page 85h; NULL: not given */
 	enum config_log log;
 	size_t nnodes;
 	struct config_node *node;
@@ -161,6 +165,9 @@ void config_digest(const struct config *c, uint8_t digest[32]);
 /* The same over what can't change while the cluster runs, and therefore comes from each node's own file: the cluster, the
  * nodes, the names of the groups and who forwards, the iSCSI settings. Pure. */
 void config_fixed_digest(const struct config *c, uint8_t digest[32]);
+
+/* The URLs for VPD page 85h: the cluster's, then the nodes'. Into url[], with room for nnodes + 1; returns how many. */
+size_t config_management_urls(const struct config *c, const char **url);
 
 /* Whether a group's non-owners forward, so that the nodes need links. */
 bool config_forwards(const struct config *c);

@@ -38,6 +38,17 @@ static bool same_nodes(const struct config *a, const struct config *b)
 	return same;
 }
 
+static bool same_urls(const struct config *a, const struct config *b)
+{
+	const char *x[NODES_MAX + 1], *y[NODES_MAX + 1];
+	size_t n = config_management_urls(a, x);
+	bool same = n == config_management_urls(b, y);
+
+	for (size_t i = 0; same && i < n; i++)
+		same = !strcmp(x[i], y[i]);
+	return same;
+}
+
 static int find_group(const struct config *c, const char *name)
 {
 	for (size_t i = 0; i < c->ngroups; i++)
@@ -107,8 +118,10 @@ __attribute__((format(printf, 4, 5))) static void add(struct config_diff *d, enu
 static void diff_fixed(struct config_diff *d, const struct config *a, const struct config *b)
 {
 	if (strcmp(a->cluster, b->cluster) || a->log != b->log ||
-	    (a->link_tls != b->link_tls && config_forwards(b)))
-		add(d, CONFIG_REFUSED, NULL, "cluster: name, log and link_tls " RESTART);
+	    (a->link_tls != b->link_tls && config_forwards(b)) || a->explicit_alua != b->explicit_alua)
+		add(d, CONFIG_REFUSED, NULL, "cluster: name, log, link_tls and explicit_alua " RESTART);
+	if (!same_urls(a, b))
+		add(d, CONFIG_REFUSED, NULL, "management_url: of the cluster and the nodes " RESTART);
 	if (!same_nodes(a, b))
 		add(d, CONFIG_REFUSED, NULL, "nodes: names, ids, portals and links " RESTART);
 	if (memcmp(&a->iscsi, &b->iscsi, sizeof(a->iscsi)))

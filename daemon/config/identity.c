@@ -102,6 +102,20 @@ static void hash_links(EVP_MD_CTX *ctx, const struct config *c)
 	}
 }
 
+/* What initiators are told of the target device, where it is not the default. move_program may differ. */
+static void hash_device(EVP_MD_CTX *ctx, const struct config *c)
+{
+	const char *url[NODES_MAX + 1];
+	size_t n = config_management_urls(c, url);
+
+	if (c->explicit_alua)
+		hash_text(ctx, "explicit_alua");
+	for (size_t i = 0; i < n; i++) {
+		hash_text(ctx, "management_url");
+		hash_text(ctx, url[i]);
+	}
+}
+
 static void hash_groups(EVP_MD_CTX *ctx, const struct config *c)
 {
 	hash_number(ctx, c->ngroups);
@@ -196,6 +210,7 @@ void config_digest(const struct config *c, uint8_t digest[32])
 	hash_number(ctx, c->log);
 	hash_nodes(ctx, c);
 	hash_links(ctx, c);
+	hash_device(ctx, c);
 	hash_groups(ctx, c);
 	hash_number(ctx, c->nlus);
 	for (size_t i = 0; i < c->nlus; i++)
@@ -213,6 +228,7 @@ void config_fixed_digest(const struct config *c, uint8_t digest[32])
 	hash_number(ctx, c->log);
 	hash_nodes(ctx, c);
 	hash_links(ctx, c);
+	hash_device(ctx, c);
 	hash_number(ctx, c->ngroups);
 	for (size_t i = 0; i < c->ngroups; i++) {
 		hash_text(ctx, c->group[i].name);

@@ -24,6 +24,8 @@
 #define PORT_DEFAULT 3260 /* RFC 7143 4.2.7.1 */
 #define LINK_PORT_DEFAULT 3261 /* between the nodes */
 #define KEY_FILE_DEFAULT "/etc/sandem/cluster.key"
+#define MOVE_PROGRAM_DEFAULT "/usr/lib/sandem/move_group"
+#define URL_MAX 119 /* characters: those of the cluster and of all nodes fit into VPD page 85h as core builds it */
 
 #define GROUPS_MAX 1024
 #define HOLD_LIMIT_MS_DEFAULT 10000 /* well below the 30 s after which Linux aborts a command */

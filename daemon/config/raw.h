@@ -15,7 +15,8 @@ struct raw_cluster {
 	char *name;
 	enum config_log *log;
 	char *key_file;
-	bool *link_tls;
+	bool *link_tls, *explicit_alua;
+	char *move_program, *management_url;
 };
 
 struct raw_node {
@@ -23,7 +24,7 @@ struct raw_node {
 	uint32_t id;
 	char **portals;
 	unsigned portals_count;
-	char *link;
+	char *link, *management_url;
 };
 
 struct raw_group {

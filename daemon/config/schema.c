@@ -26,6 +26,9 @@ static const cyaml_schema_field_t cluster_fields[] = {
 	CYAML_FIELD_ENUM_PTR("log", OPTIONAL | CYAML_FLAG_STRICT, struct raw_cluster, log, log_words, COUNT(log_words)),
 	TEXT("key_file", OPTIONAL, struct raw_cluster, key_file),
 	CYAML_FIELD_BOOL_PTR("link_tls", OPTIONAL, struct raw_cluster, link_tls),
+	CYAML_FIELD_BOOL_PTR("explicit_alua", OPTIONAL, struct raw_cluster, explicit_alua),
+	TEXT("move_program", OPTIONAL, struct raw_cluster, move_program),
+	TEXT("management_url", OPTIONAL, struct raw_cluster, management_url),
 	CYAML_FIELD_END,
 };
 
@@ -34,6 +37,7 @@ static const cyaml_schema_field_t node_fields[] = {
 	CYAML_FIELD_UINT("id", CYAML_FLAG_DEFAULT, struct raw_node, id),
 	LIST("portals", REQUIRED, struct raw_node, portals, &text_entry, 1, PORTALS_MAX),
 	TEXT("link", OPTIONAL, struct raw_node, link),
+	TEXT("management_url", OPTIONAL, struct raw_node, management_url),
 	CYAML_FIELD_END,
 };
 static const cyaml_schema_value_t node_entry = {

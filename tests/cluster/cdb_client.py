@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Inside the initiator's host: one command through one portal. TARGET PORTAL CDB [DATA-OUT] [READ-LENGTH], in hex but for
-the length; prints status, sense (key, asc, ascq), sense key specific bytes and data as JSON."""
+the length; prints as JSON: status, sense (key, asc, ascq), sense key specific bytes, data, unit attentions after it."""
 import json
 import os
 import sys
@@ -18,4 +18,5 @@ target, portal, cdb, data, read = (sys.argv[1:] + ["", "0"])[:5]
 with Initiator(Portal(target, portal), name="iqn.2026-11.io.sandem.test:cdb") as i:
     i.attentions()
     a = i.run(bytes.fromhex(cdb), bytes.fromhex(data), int(read))
-    print(json.dumps({"status": a.status, "sense": a.sense, "specific": a.sense_data[15:18].hex(), "data": a.data.hex()}))
+    print(json.dumps({"status": a.status, "sense": a.sense, "specific": a.sense_data[15:18].hex(), "data": a.data.hex(),
+                      "after": i.attentions()}))

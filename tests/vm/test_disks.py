@@ -59,6 +59,8 @@ INQUIRY = [  # (command, expressions that the output must match)
                            "iqn.2026-11.io.sandem:demo,t,0x000[12]",
                            r"iqn.2026-11.io.sandem:demo$"]),
     ("sg_vpd -p ei DISK", ["SIMPSUP=1"]),
+    ("sg_vpd -p mna DISK", ["(?i)target device", "(?i)storage configuration service", "https://san.example/vm$",
+                            "http://node-b.example/$"]),
     ("sg_vpd -p mpp DISK", ["Policy: shared"]),
     ("sg_vpd -p sp DISK", ["Relative port=1", "Relative port=2", "demo,t,0x0001", "demo,t,0x0002"]),
     ("sg_vpd -p tpc DISK", [r"Extended copy\(LID1\)", "block -> block"]),

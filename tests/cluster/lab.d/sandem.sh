@@ -16,6 +16,7 @@ sandem_configure() {
 	for b in sandemd sandemctl; do
 		[ ! -x "$BUILD/$b" ] || install -m 755 "$BUILD/$b" "$DIR/sbin/$b"
 	done
+	install -m 755 "$REPO/agents/move_group" "$DIR/sbin/move_group"
 	mkdir -p "$DIR/ocf/sandem" "$DIR/alerts"
 	install -m 755 "$REPO"/agents/ocf/* "$DIR/ocf/sandem/" ||
 		die "the agents in $REPO/agents/ocf can't be copied"

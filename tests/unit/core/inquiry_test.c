@@ -80,9 +80,8 @@ static void no_logical_unit(void **state)
 	fake_assert_bad_field(f, 2);
 }
 
-static void every_supported_page(void **state)
+static void every_supported_page_of(struct fake_target *f, const char *expected)
 {
-	struct fake_target *f = *state;
 	uint8_t pages[64];
 	unsigned n;
 
@@ -90,7 +89,8 @@ static void every_supported_page(void **state)
 	assert_good(f);
 	n = f->cmd.buf[3];
 	memcpy(pages, f->cmd.buf + 4, n);
-	assert_memory_equal(pages, "\x00\x80\x83\x86\x87\x88\x8f\xb0\xb1\xb2\xb4", 11);
+	assert_int_equal(n, strlen(expected + 1) + 1);
+	assert_memory_equal(pages, expected, n);
 	for (unsigned i = 0; i < n; i++) {
 		if (i)
 			assert_true(pages[i] > pages[i - 1]); /* ascending, SPC-4 7.8.13 */
@@ -100,6 +100,41 @@ static void every_supported_page(void **state)
 		assert_int_equal(f->cmd.buf[1], pages[i]);
 		assert_int_equal(f->cmd.data_in_len, get_be16(f->cmd.buf + 2) + 4);
 	}
+}
+
+static void every_supported_page(void **state)
+{
+	every_supported_page_of(*state, "\x00\x80\x83\x86\x87\x88\x8f\xb0\xb1\xb2\xb4");
+}
+
+/* SPC-4 7.8.8: a network services descriptor for each URL, of the target device; without one there is no such page. */
+static void management_addresses(void **state)
+{
+	struct fake_target *f = *state;
+	char *urls[] = { "https://san.example/x", "http://192.0.2.17/" }; /* 21 and 18 characters: 24 and 20 */
+	const uint8_t *p;
+
+	inquiry(f, 1, 0x85, 1024);
+	fake_assert_bad_field(f, 2);
+	f->core.management_url = urls;
+	f->core.nurls = 2;
+	every_supported_page_of(f, "\x00\x80\x83\x85\x86\x87\x88\x8f\xb0\xb1\xb2\xb4");
+	inquiry(f, 1, 0x85, 1024);
+	assert_int_equal(f->cmd.data_in_len, 4 + 4 + 24 + 4 + 20);
+	p = f->cmd.buf + 4;
+	for (unsigned i = 0; i < 2; i++) {
+		uint16_t len = get_be16(p + 2);
+
+		assert_int_equal(p[0], 2 << 5 | 1); /* target device, storage configuration service */
+		assert_int_equal(len, i ? 20 : 24);
+		assert_int_equal(p[4 + len - 1], 0);
+		assert_string_equal((const char *)p + 4, urls[i]);
+		p += 4 + len;
+	}
+	inquiry(f, 1, 0x85, 10); /* truncated; the length says what there is */
+	assert_int_equal(f->cmd.data_in_len, 10);
+	assert_int_equal(get_be16(f->cmd.buf + 2), 52);
+	f->core.nurls = 0;
 }
 
 static void serial_number(void **state)
@@ -254,6 +289,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_setup_teardown(name, fake_setup, fake_teardown)
 		T(standard_data), T(allocation_length_cuts), T(page_without_evpd), T(no_logical_unit), T(every_supported_page), T(block_lengths_and_protection),
+		T(management_addresses),
 		T(serial_number), T(designators), T(longest_target_name), T(limits_and_provisioning), T(the_same_without_the_disk),
 	};
 

@@ -87,6 +87,10 @@ static const struct expected one_change[] = {
 	{ "{name: g1}", "{name: g1, non_owner: forward}", CONFIG_REFUSED, NULL, "group g1: non_owner" },
 	{ "luns:\n", "iscsi: {nop_interval: 7s}\nluns:\n", CONFIG_REFUSED, NULL, "iscsi" },
 	{ "cluster: {name: c}", "cluster: {name: c, log: local}", CONFIG_REFUSED, NULL, "cluster" },
+	{ "cluster: {name: c}", "cluster: {name: c, explicit_alua: yes}", CONFIG_REFUSED, NULL, "explicit_alua" },
+	{ "cluster: {name: c}", "cluster: {name: c, management_url: http://c}", CONFIG_REFUSED, NULL,
+	  "management_url" },
+	{ "id: 2", "id: 2, management_url: http://b", CONFIG_REFUSED, NULL, "management_url" },
 };
 
 static void test_one_change(void **state)

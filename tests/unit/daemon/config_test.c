@@ -67,6 +67,8 @@ static char *edited(const char *from, const char *to)
 	return out;
 }
 
+#define TEN(s) s s s s s s s s s s
+
 static void test_values(void **state)
 {
 	struct config *c = parse_good(full);
@@ -84,6 +86,8 @@ static void test_values(void **state)
 	assert_string_equal(c->node[1].link.addr, "10.77.0.2");
 	assert_int_equal(c->node[1].link.port, LINK_PORT_DEFAULT);
 	assert_string_equal(c->key_file, KEY_FILE_DEFAULT);
+	assert_false(c->explicit_alua);
+	assert_string_equal(c->move_program, MOVE_PROGRAM_DEFAULT);
 	assert_int_equal(c->lu[0].disk.size, 1ull << 30);
 	assert_true(c->lu[0].thin && c->lu[0].disk.create);
 	assert_int_equal(c->lu[1].disk.block_size, 4096);
@@ -124,6 +128,33 @@ static void test_protection(void **state)
 	assert_false(c->lu[0].application_tag_ours);
 	config_digest(c, b);
 	assert_memory_not_equal(a, b, 32);
+	config_free(c);
+	free(text);
+}
+
+#define TEN(s) s s s s s s s s s s
+
+static void test_management_urls(void **state)
+{
+	char *text = edited("log: cpg", "log: cpg, management_url: 'https://san.example/'");
+	struct config *c = parse_good(full);
+	const char *url[3];
+	(void)state;
+
+	assert_int_equal(config_management_urls(c, url), 0);
+	config_free(c);
+	c = parse_good(text);
+	assert_int_equal(config_management_urls(c, url), 1);
+	assert_string_equal(url[0], "https://san.example/");
+	config_free(c);
+	free(text);
+	text = edited("log: cpg", "log: cpg, management_url: http://" TEN("eleven/char") "12"); /* 119 */
+	config_free(parse_good(text));
+	free(text);
+	text = edited("id: 2", "id: 2, management_url: 'http://[fd00::2]/'");
+	c = parse_good(text);
+	assert_int_equal(config_management_urls(c, url), 1);
+	assert_string_equal(url[0], "http://[fd00::2]/");
 	config_free(c);
 	free(text);
 }
@@ -196,6 +227,13 @@ struct mistake {
 };
 
 static const struct mistake mistakes[] = {
+	{ "log: cpg", "log: cpg, move_program: move_group", 1, "cluster.move_program", "not an absolute path" },
+	{ "log: cpg", "log: cpg, management_url: 192.0.2.1", 1, "cluster.management_url", "not a URL" },
+	{ "log: cpg", "log: cpg, management_url: 'http://'", 1, "cluster.management_url", "not a URL" },
+	{ "log: cpg", "log: cpg, management_url: 'http://a b'", 1, "cluster.management_url", "not a URL" },
+	{ "log: cpg", "log: cpg, management_url: http://" TEN("eleven/char") "123", 1, "cluster.management_url",
+	  "119 characters" },
+	{ "id: 2", "id: 2, management_url: x", 4, "nodes[1].management_url", "not a URL" },
 	/* syntax and shape */
 	{ "cluster: {", "cluster: {{", 2, "", "not valid YAML" },
 	{ "cluster: {name: prod, log: cpg}\n", "", 1, "", "\"cluster\" is missing" },
@@ -430,6 +468,10 @@ static void test_digest(void **state)
 		{ "log: cpg", "log: cpg, key_file: /root/key", true },
 		{ "log: cpg", "log: cpg, link_tls: no", true }, /* the default */
 		{ "log: cpg", "log: cpg, link_tls: yes", false },
+		{ "log: cpg", "log: cpg, explicit_alua: no, move_program: /opt/move", true }, /* default; node's own */
+		{ "log: cpg", "log: cpg, explicit_alua: yes", false },
+		{ "log: cpg", "log: cpg, management_url: 'https://192.0.2.1/'", false },
+		{ "id: 2", "id: 2, management_url: 'https://192.0.2.1/'", false },
 		{ "serial: S1", "serial: S2", false },
 		{ "naa.6001405A", "naa.6001405B", false },
 		{ "thin: yes", "thin: no", false },
@@ -549,7 +591,8 @@ static void test_standalone_refusals(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_values),	 cmocka_unit_test(test_targets),    cmocka_unit_test(test_mode_parameters), cmocka_unit_test(test_defaults),
+		cmocka_unit_test(test_values),	 cmocka_unit_test(test_targets), cmocka_unit_test(test_management_urls),
+		   cmocka_unit_test(test_mode_parameters), cmocka_unit_test(test_defaults),
 		cmocka_unit_test(test_mistakes), cmocka_unit_test(test_torn_file),  cmocka_unit_test(test_files),
 		cmocka_unit_test(test_protection), cmocka_unit_test(test_identity), cmocka_unit_test(test_digest),
 		cmocka_unit_test(test_digest_of_older_version), cmocka_unit_test(test_rtpi),
