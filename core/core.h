@@ -3,6 +3,7 @@
 #ifndef SANDEM_CORE_CORE_H
 #define SANDEM_CORE_CORE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "core/mailbox.h"
@@ -46,6 +47,7 @@ struct core {
 	struct {
 		void (*fn)(void *arg, struct scsi_cmd *cmd);
 		void *arg;
+		bool not_yet; /* not every node can carry it out (rolling upgrade): as if there were no fn. Atomic */
 	} hook[HOOK_COUNT];
 	struct { /* an I_T nexus has begun, has ended; called on its reactor */
 		void (*attached)(void *arg, const struct nexus *n);
@@ -75,6 +77,7 @@ struct core {
 		void (*start)(void *arg, struct wipe_request *q);   /* ends with wipe_answer() */
 		void (*leave)(void *arg, struct scsi_cmd *cmd);	    /* EXIT FAILURE MODE */
 		void *arg;
+		bool not_yet; /* as in hook[] */
 	} wipes;
 	struct { /* a logical unit reset, told once, on the node that received it, before it is carried out: what lives
 		  * above core goes back to its state after power on (SPC-2 reservations end). Control thread */

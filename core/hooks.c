@@ -3,7 +3,6 @@
 #include "core/hooks.h"
 
 #include "core/cmd.h"
-#include "core/core.h"
 #include "core/handlers.h"
 #include "core/lu.h"
 
@@ -11,7 +10,7 @@ static void call(struct scsi_cmd *cmd, enum core_hook h)
 {
 	const struct core *core = cmd->reactor->core;
 
-	if (core->hook[h].fn)
+	if (hooks_offered(core, h))
 		core->hook[h].fn(core->hook[h].arg, cmd);
 	else
 		cmd_sense(cmd, SENSE_INVALID_OPCODE);
@@ -95,6 +94,6 @@ bool hooks_serve(const struct core *core, const struct cdb_row *row)
 {
 	for (unsigned i = 0; i < sizeof(table) / sizeof(table[0]); i++)
 		if (table[i].exec == row->exec)
-			return core->hook[table[i].hook].fn;
+			return hooks_offered(core, table[i].hook);
 	return true;
 }

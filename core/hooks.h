@@ -5,10 +5,15 @@
 #include <stdbool.h>
 
 #include "core/cdb.h"
+#include "core/core.h"
 
-struct core;
+/* Any thread. Whether commands of this kind are carried out at present. */
+static inline bool hooks_offered(const struct core *core, enum core_hook h)
+{
+	return core->hook[h].fn && !__atomic_load_n(&core->hook[h].not_yet, __ATOMIC_RELAXED);
+}
 
-/* Any thread. False: the row's command lives above core and nothing is wired for it. */
+/* Any thread. False: the row's command lives above core and is not offered. */
 bool hooks_serve(const struct core *core, const struct cdb_row *row);
 
 #endif

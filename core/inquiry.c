@@ -2,8 +2,8 @@
 /* INQUIRY, standard data (SPC-4 6.6); vital product data: vpd.c. */
 #include <string.h>
 
-#include "core/core.h"
 #include "core/handlers.h"
+#include "core/hooks.h"
 #include "core/lu.h"
 #include "core/vpd.h"
 #include "core/wire.h"
@@ -45,9 +45,7 @@ static void put_padded(uint8_t *p, const char *s, size_t len)
 
 static uint8_t tpgs(const struct scsi_cmd *cmd)
 {
-	const struct core *core = cmd->reactor->core;
-
-	return core->hook[HOOK_STPG].fn ? 0x30 : 0x10; /* implicit and explicit : implicit */
+	return hooks_offered(cmd->reactor->core, HOOK_STPG) ? 0x30 : 0x10; /* implicit and explicit : implicit */
 }
 
 static void standard(struct scsi_cmd *cmd)

@@ -4,8 +4,8 @@
 
 #include <string.h>
 
-#include "core/core.h"
 #include "core/handlers.h"
+#include "core/hooks.h"
 #include "core/lu.h"
 #include "core/nexus.h"
 #include "core/wire.h"
@@ -81,7 +81,7 @@ static bool check(struct scsi_cmd *cmd)
 		cmd_bad_field(cmd, 3, -1);
 		return false;
 	}
-	if (cmd->cdb[2] >> 6 == PC_SAVED && !cmd->reactor->core->hook[HOOK_MODE_SELECT].fn) {
+	if (cmd->cdb[2] >> 6 == PC_SAVED && !hooks_offered(cmd->reactor->core, HOOK_MODE_SELECT)) {
 		cmd_sense(cmd, SENSE_SAVING_NOT_SUPPORTED);
 		return false;
 	}
@@ -109,7 +109,7 @@ static const struct mode_state *values(const struct lu *lu, enum page_control pc
 
 static uint8_t *put_pages(const struct scsi_cmd *cmd, uint8_t *p)
 {
-	bool selectable = cmd->reactor->core->hook[HOOK_MODE_SELECT].fn;
+	bool selectable = hooks_offered(cmd->reactor->core, HOOK_MODE_SELECT);
 	enum page_control pc = cmd->cdb[2] >> 6;
 	const struct mode_state *m = values(cmd->lu, pc);
 	const struct mode_page *page;

@@ -19,13 +19,18 @@ enum support { NOT_SUPPORTED = 1, SUPPORTED = 3 };
 #define CTDP_ONE 0x80  /* in the one_command format */
 #define SERVACTV 0x01
 
-/* This logical unit serves the row. */
+static bool wipes_not_yet(const struct core *core)
+{
+	return __atomic_load_n(&core->wipes.not_yet, __ATOMIC_RELAXED);
+}
+
 static bool is_for_cdrom(const struct cdb_row *row)
 {
 	return row->exec == cdrom_read_toc || row->exec == cdrom_get_configuration ||
 	       row->exec == cdrom_get_event_status || row->exec == cdrom_read_disc_information;
 }
 
+/* This logical unit serves the row, now. */
 static bool serves(const struct scsi_cmd *cmd, const struct cdb_row *row)
 {
 	if ((row->exec == unmap || row->exec == sanitize_block_erase) && !cmd->lu->thin)
@@ -34,7 +39,7 @@ static bool serves(const struct scsi_cmd *cmd, const struct cdb_row *row)
 		return false;
 	if (row->exec == rmw_write_atomic && !cmd->lu->atomic_max_blocks)
 		return false;
-	if ((row->flags & ROW_WIPES) && !cmd->lu->wipes)
+	if ((row->flags & ROW_WIPES) && (!cmd->lu->wipes || wipes_not_yet(cmd->reactor->core)))
 		return false;
 	if (row->opcode == CDB_VARIABLE && cmd->lu->pi_type != PI_TYPE_2)
 		return false;

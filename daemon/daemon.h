@@ -223,7 +223,8 @@ void removal_nexus_lost(struct daemon *d, const struct nexus_id *id);
 void removal_lu_reset(struct daemon *d, struct lu *lu);
 
 /* ---- wipes.c ---- */
-void wipes_wire(struct daemon *d); /* SANITIZE and FORMAT UNIT are offered from then on */
+void wipes_wire(struct daemon *d); /* SANITIZE and FORMAT UNIT are offered from then on, where all nodes can … */
+void wipes_offer(struct daemon *d); /* … which may have changed: another version of the protocol is in use */
 void wipes_free(struct daemon *d); /* no reactor runs any more */
 void wipes_look(struct daemon *d); /* the log, the ownership or this node's part in it has changed */
 /* What is to be lu->wipe, which may be what it is. False: no memory. */
@@ -238,6 +239,7 @@ int thin_watch_refresh(struct daemon *d); /* other logical units; 0 or -ENOMEM *
 
 /* ---- modes.c ---- */
 void modes_init(struct daemon *d);
+void modes_offer(struct daemon *d); /* the version of the protocol in use has changed */
 /* What the log says of a logical unit's mode parameters. */
 void modes_of(const struct daemon *d, const struct lu *lu, struct mode_state *now, struct mode_state *saved);
 void modes_lu_reset(struct daemon *d, struct lu *lu); /* the saved ones are current again */

@@ -317,8 +317,11 @@ void effects_version_changed(void *arg)
 {
 	struct daemon *d = arg;
 
-	if (d->cluster)
-		tell_newer(d);
+	if (!d->cluster)
+		return;
+	modes_offer(d);
+	wipes_offer(d);
+	tell_newer(d);
 }
 
 void effects_state_changed(void *arg, enum cluster_state s, const char *why)

@@ -65,15 +65,6 @@ static void propose(struct daemon *d, struct scsi_cmd *cmd, struct wbuf *msg)
 	wbuf_fini(msg);
 }
 
-/* Nor is it on the nodes of an older version that are still in the cluster. */
-static bool not_supported_yet(const struct daemon *d, struct scsi_cmd *cmd)
-{
-	if (cluster_has(d->cluster, MODE_SERVICE_ID))
-		return false;
-	cmd_sense(cmd, SENSE_INVALID_OPCODE);
-	return true;
-}
-
 static void select_(void *arg, struct scsi_cmd *cmd)
 {
 	struct mode_state now, saved;
@@ -81,8 +72,6 @@ static void select_(void *arg, struct scsi_cmd *cmd)
 	struct wbuf msg = { 0 };
 	bool save;
 
-	if (not_supported_yet(arg, cmd))
-		return;
 	modes_of(arg, cmd->lu, &now, &saved);
 	if (!mode_select_parse(cmd, &now, &c, &save))
 		return;
@@ -99,7 +88,7 @@ static void set_timestamp(void *arg, struct scsi_cmd *cmd)
 	struct wbuf msg = { 0 };
 	int64_t offset;
 
-	if (not_supported_yet(arg, cmd) || !timestamp_parse(cmd, &offset))
+	if (!timestamp_parse(cmd, &offset))
 		return;
 	if (offset == CLOCK_NOT_SET) {
 		cmd_good(cmd, 0);
@@ -114,7 +103,7 @@ static void select_log(void *arg, struct scsi_cmd *cmd)
 	struct wbuf msg = { 0 };
 	uint32_t pages;
 
-	if (not_supported_yet(arg, cmd) || !log_select_parse(cmd, &pages))
+	if (!log_select_parse(cmd, &pages))
 		return;
 	if (!pages) {
 		cmd_good(cmd, 0);
@@ -199,19 +188,29 @@ bool modes_flush(struct daemon *d, struct lu *lu, struct modes_flush *f, void (*
 
 /* ---- wiring ------------------------------------------------------------------------------------------------------- */
 
+static const struct {
+	enum core_hook hook;
+	void (*fn)(void *arg, struct scsi_cmd *cmd);
+} hooks[] = {
+	{ HOOK_MODE_SELECT, select_ },
+	{ HOOK_SET_TIMESTAMP, set_timestamp },
+	{ HOOK_LOG_SELECT, select_log },
+};
+#define NHOOKS (sizeof(hooks) / sizeof(hooks[0]))
+
+void modes_offer(struct daemon *d)
+{
+	bool not_yet = !cluster_has(d->cluster, MODE_SERVICE_ID);
+
+	for (unsigned i = 0; i < NHOOKS; i++)
+		__atomic_store_n(&d->core.hook[hooks[i].hook].not_yet, not_yet, __ATOMIC_RELAXED);
+}
+
 void modes_init(struct daemon *d)
 {
-	static const struct {
-		enum core_hook hook;
-		void (*fn)(void *arg, struct scsi_cmd *cmd);
-	} hooks[] = {
-		{ HOOK_MODE_SELECT, select_ },
-		{ HOOK_SET_TIMESTAMP, set_timestamp },
-		{ HOOK_LOG_SELECT, select_log },
-	};
-
-	for (unsigned i = 0; i < sizeof(hooks) / sizeof(hooks[0]); i++) {
+	for (unsigned i = 0; i < NHOOKS; i++) {
 		d->core.hook[hooks[i].hook].fn = hooks[i].fn;
 		d->core.hook[hooks[i].hook].arg = d;
 	}
+	modes_offer(d);
 }

@@ -377,8 +377,14 @@ bool wipes_view(struct daemon *d, const struct lu *lu, struct wipe **now)
 
 /* ---- life ------------------------------------------------------------------------------------ */
 
+void wipes_offer(struct daemon *d)
+{
+	__atomic_store_n(&d->core.wipes.not_yet, cluster_version(d->cluster) < WIPES_SINCE, __ATOMIC_RELAXED);
+}
+
 void wipes_wire(struct daemon *d)
 {
+	wipes_offer(d);
 	d->core.wipes.start = start;
 	d->core.wipes.leave = leave;
 	d->core.wipes.arg = d;

@@ -68,6 +68,15 @@ static void select_10(struct fake_target *f, uint8_t flags, const uint8_t *list,
 	fake_run(f, cdb, sizeof(cdb), len ? list : NULL, len);
 }
 
+static bool listed(struct fake_target *f, uint8_t opcode)
+{
+	const uint8_t cdb[] = { 0xa3, 0x0c, 1, opcode, 0, 0, 0, 0, 0, 255, 0, 0 };
+
+	fake_run(f, cdb, sizeof(cdb), NULL, 255);
+	assert_good(f);
+	return (f->cmd.buf[1] & 7) == 3;
+}
+
 #define SELECT_6(f, flags, ...) select_6(f, flags, (const uint8_t[]){ __VA_ARGS__ }, sizeof((const uint8_t[]){ __VA_ARGS__ }))
 #define SELECT_10(f, flags, ...) select_10(f, flags, (const uint8_t[]){ __VA_ARGS__ }, sizeof((const uint8_t[]){ __VA_ARGS__ }))
 
@@ -310,6 +319,30 @@ static void page_format(void **state)
 	assert_int_equal(seen.calls, 0);
 }
 
+/* While a node of the cluster can't carry it out: as if there were no such command, and told so (SPC-4 6.35, 7.5.1). */
+static void not_yet(void **state)
+{
+	static const uint8_t list[] = { HEAD6, CONTROL(0, 0, 0, 0) };
+	struct fake_target *f = *state;
+	const uint8_t *page;
+
+	assert_true(listed(f, 0x15) && listed(f, 0x55));
+	f->core.hook[HOOK_MODE_SELECT].not_yet = true;
+	assert_false(listed(f, 0x15) || listed(f, 0x55));
+	assert_true(listed(f, 0x1a) && listed(f, 0x28));
+	select_6(f, 0x10, list, sizeof(list));
+	assert_sense(f, SENSE_INVALID_OPCODE);
+	assert_int_equal(seen.calls, 0);
+	page = sense_page(f, 1, 0x0a);
+	for (unsigned i = 2; i < 12; i++)
+		assert_int_equal(page[i], 0);
+	assert_int_equal(page[0], 0x0a); /* PS=0 */
+	f->core.hook[HOOK_MODE_SELECT].not_yet = false;
+	assert_true(listed(f, 0x15) && listed(f, 0x55));
+	page = sense_page(f, 1, 0x0a);
+	assert_int_equal(page[0], 0x8a);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -323,6 +356,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(cut_lists, setup, fake_teardown),
 		cmocka_unit_test_setup_teardown(less_data_than_announced, setup, fake_teardown),
 		cmocka_unit_test_setup_teardown(page_format, setup, fake_teardown),
+		cmocka_unit_test_setup_teardown(not_yet, setup, fake_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

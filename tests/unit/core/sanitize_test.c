@@ -133,6 +133,25 @@ static void passes_and_inversion(void **state)
 	}
 }
 
+/* While a node of the cluster can't take part in it; core/opcodes.c tells, the daemon refuses. */
+static void not_listed_yet(void **state)
+{
+	struct fake_target *f = *state;
+	static const uint8_t all[] = { 0xa3, 0x0c, 0, 0, 0, 0, 0, 0, 8, 0, 0, 0 };
+
+	for (int not_yet = 0; not_yet < 2; not_yet++) {
+		unsigned wipes = 0;
+
+		f->core.wipes.not_yet = not_yet;
+		fake_run(f, all, sizeof(all), NULL, 2048);
+		assert_good(f);
+		for (uint32_t at = 4; at + 8 <= f->cmd.data_in_len; at += 8)
+			wipes += f->cmd.buf[at] == 0x48 || f->cmd.buf[at] == 0x04;
+		assert_int_equal(wipes, not_yet ? 0 : 4); /* FORMAT UNIT; OVERWRITE, BLOCK ERASE, EXIT FAILURE MODE */
+	}
+	f->core.wipes.not_yet = false;
+}
+
 static void block_erase(void **state)
 {
 	struct fake_target *f = *state;
@@ -555,7 +574,7 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 		T(overwrites_every_block), T(passes_and_inversion), T(block_erase), T(format), T(wrong_fields),
 		T(others_are_refused), T(older_commands_end_first), T(goes_on_after_an_abort),
-		T(pauses_while_the_gate_is_closed), T(failure_is_left_by_success), T(failure_is_left_by_exit), T(not_offered),
+		T(pauses_while_the_gate_is_closed), T(failure_is_left_by_success), T(failure_is_left_by_exit), T(not_offered), T(not_listed_yet),
 		T(goes_on_from_where_it_was), T(goes_on_in_a_later_pass), T(waits_for_its_ownership), T(entered_elsewhere),
 		T(cryptographic_erase),
 	};
