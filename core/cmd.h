@@ -105,6 +105,7 @@ struct scsi_cmd {
 	bool tell_abort; /* aborted, and its initiator is told so at its end: TASK ABORTED */
 	bool aborted_by_nexus; /* counted by nexus_abort_tasks() */
 	struct range_lock *order_lock; /* with ordered */
+	bool counted, too_many; /* of lu->queue_limit, set where there is one */
 	struct tmf *abort_tmf;	/* the ABORT TASKs that wait for this command's end */
 };
 

@@ -16,11 +16,12 @@
 
 enum pass { PASS, ANSWERED, WAIT };
 
-/* ---- auto contingent allegiance (core/aca.h): only commands that came when there may be one begin here ---- */
+/* ---- auto contingent allegiance (core/aca.h), limit of the queue (core/task_set.h): only commands that came where
+ * there may be one begin here ---- */
 
 static enum pass gate_aca(struct scsi_cmd *cmd)
 {
-	return aca_refuses(lu_shard_of(cmd->lu, cmd->reactor), cmd) ? ANSWERED : PASS;
+	return aca_refuses(lu_shard_of(cmd->lu, cmd->reactor), cmd) || task_set_refuses(cmd) ? ANSWERED : PASS;
 }
 
 /* ---- decode: what cmd_decode() found, and reserved bits of the CDB (SPC-4 4.3.3) ------------- */

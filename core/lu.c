@@ -51,6 +51,14 @@ struct lu *lu_new(struct core *core, const char *name)
 	return lu;
 }
 
+/* A limit keeps every shard off the fast path: LUs without one don't even count. */
+void lu_limit_queue(struct lu *lu, uint32_t limit)
+{
+	for (unsigned i = 0; i < lu->core->nreactors; i++)
+		lu->shard[i].special += !!limit - !!lu->queue_limit;
+	lu->queue_limit = limit;
+}
+
 void lu_free(struct lu *lu)
 {
 	if (!lu)

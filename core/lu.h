@@ -78,7 +78,7 @@ struct lu_shard { /* lists of struct scsi_cmd unless said otherwise */
 	struct cds_list_head drains;   /* struct lu_barrier_part, waiting for admitted ones */
 	struct cds_list_head dormant;  /* scsi_cmd.state_link: wait for their turn (core/task_set.h) */
 	uint32_t special; /* reasons for commands to wait for each other: those with another task attribute than SIMPLE,
-			   * locks. 0 is the fast path */
+			   * locks; a limit of the queue. 0 is the fast path */
 	uint32_t tagged; /* of these, commands with another task attribute than SIMPLE */
 	uint32_t acas, acas_elsewhere; /* I_T nexuses in ACA, here and on other reactors (core/aca.h) */
 	uint64_t aca_since;	       /* ns: the last one here */
@@ -106,6 +106,8 @@ struct lu {
 	uint32_t atomic_max_blocks; /* WRITE ATOMIC: the medium keeps none or all of so many; 0 = it can't */
 	bool wipes; /* SANITIZE and FORMAT UNIT are served */
 	uint32_t max_transfer_bytes; /* B0 */
+	uint32_t queue_limit; /* commands that entered on this node and are in the task set; 0 = none */
+	uint32_t queued; /* … how many are, where there is a limit; atomic */
 	uint8_t thin_threshold;	 /* core/thin.h: percent of the capacity that should stay available; 0 = none */
 	struct {
 		uint64_t used, available; /* bytes, of the medium and of what it grows from */
@@ -137,6 +139,8 @@ static inline struct lu_shard *lu_shard_of(struct lu *lu, const struct reactor *
 /* Control thread, before the LU is mapped. */
 struct lu *lu_new(struct core *core, const char *name);
 void lu_free(struct lu *lu);
+/* limit: lu->queue_limit. Control thread, before the LU is mapped. */
+void lu_limit_queue(struct lu *lu, uint32_t limit);
 
 /*
  * A barrier over all reactors (control thread). In this order on each reactor:

@@ -119,17 +119,35 @@ void task_set_wake(struct lu_shard *s, struct reactor *r)
 	reactor_post(r, &s->wake);
 }
 
+static void count_in(struct lu *lu, struct scsi_cmd *cmd)
+{
+	cmd->counted = !cmd->remote && !cmd->inner; /* the others count where they entered, with the whole */
+	cmd->too_many = cmd->counted && __atomic_add_fetch(&lu->queued, 1, __ATOMIC_RELAXED) > lu->queue_limit;
+}
+
 void task_set_enter_tagged(struct lu_shard *s, struct scsi_cmd *cmd)
 {
 	cmd->gate = GATE_ACA;
+	if (s->lu->queue_limit)
+		count_in(s->lu, cmd);
 	if (cmd->attr == ATTR_SIMPLE)
 		return;
 	s->special++;
 	s->tagged++;
 }
 
+bool task_set_refuses(struct scsi_cmd *cmd)
+{
+	if (!cmd->lu->queue_limit || !cmd->too_many || !cmd->row || !(cmd->row->flags & ROW_MEDIUM))
+		return false;
+	cmd_status(cmd, task_set_full(cmd));
+	return true;
+}
+
 void task_set_leave(struct lu_shard *s, struct scsi_cmd *cmd)
 {
+	if (s->lu->queue_limit && cmd->counted)
+		__atomic_sub_fetch(&s->lu->queued, 1, __ATOMIC_RELAXED);
 	if (cmd->attr != ATTR_SIMPLE) {
 		s->special--;
 		s->tagged--;

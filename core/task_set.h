@@ -19,6 +19,10 @@
  *  - Commands that came from another node (core/remote.h) have waited there; here only the medium is kept.
  *  - SIMPLE commands may overtake each other: QUEUE ALGORITHM MODIFIER 1h (SPC-4 7.5.8).
  *
+ *  - lu->queue_limit bounds the task set of one node: every command that entered there counts, from decode to its end,
+ *    whatever it waits for; refused are those for the medium, for they are what a queue is made of, and what is needed to
+ *    judge a path or to end a reservation is not.
+ *
  * The fast path looks at one word, lu_shard.special. All on the command's reactor.
  */
 #ifndef SANDEM_CORE_TASK_SET_H
@@ -48,6 +52,9 @@ bool task_set_wait(struct lu_shard *s, struct scsi_cmd *cmd);
 /* The status for a command that there is no memory for (SAM-5 5.3.1): TASK SET FULL where its nexus has others in the task
  * set, whose end it can wait for; BUSY where it has none. */
 enum scsi_status task_set_full(const struct scsi_cmd *cmd);
+
+/* For the gate, when s->special: a new command for the medium, beyond lu->queue_limit. True: answered, as above. */
+bool task_set_refuses(struct scsi_cmd *cmd);
 
 /* Something else than the end of a command may have made it somebody's turn. */
 void task_set_wake(struct lu_shard *s, struct reactor *r);

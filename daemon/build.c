@@ -103,6 +103,7 @@ struct lu *build_lu(struct daemon *d, const struct config *config, const struct 
 	lu->max_transfer_bytes = c->max_transfer_bytes;
 	if (lu->pi_type && lu->max_transfer_bytes > REACTOR_BUF_MAX / 2) /* room for protection information */
 		lu->max_transfer_bytes = REACTOR_BUF_MAX / 2;
+	lu_limit_queue(lu, c->queue_limit);
 	lu->mode_default = c->mode;
 	lu->mode_default.wce = c->write_cache;
 	*mode = lu->mode_default;

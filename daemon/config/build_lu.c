@@ -60,6 +60,11 @@ static int build_geometry(struct build *b, size_t i, const struct raw_lu *r, str
 		return -EINVAL;
 	if (transfer < MAX_TRANSFER_MIN || transfer > MAX_TRANSFER_MAX || transfer % 4096)
 		return FAIL(b, "\"%s\" is out of bounds; use 64K to 16M, a multiple of 4096", r->max_transfer);
+	AT(b, "luns[%zu].queue_limit", i);
+	if (OR(r->queue_limit, 0) > QUEUE_LIMIT_MAX)
+		return FAIL(b, "%u is not a number of commands; use 1 to %d, or 0 for no limit", *r->queue_limit,
+			    QUEUE_LIMIT_MAX);
+	l->queue_limit = OR(r->queue_limit, 0);
 	AT(b, "luns[%zu].thin_threshold", i);
 	if (OR(r->thin_threshold, 0) > THIN_THRESHOLD_MAX)
 		return FAIL(b, "%u is not a percentage; use 1 to %d, or 0 for no threshold", *r->thin_threshold,

@@ -73,6 +73,7 @@ struct config_lu {
 	bool write_cache; /* mode page 08h: default of WCE */
 	struct mode_state mode; /* defaults of the other mode parameters */
 	uint32_t max_transfer_bytes;
+	uint32_t queue_limit; /* commands in the task set of a node; 0 = none */
 	uint8_t thin_threshold; /* percent of the capacity that should stay available; 0 = none */
 	bool application_tag_ours; /* of protection information (disk.pi_type): the target owns application tags */
 	struct lu_identity id; /* complete; see config_identity() */

@@ -193,6 +193,7 @@ static const char *rebuilt_key(const struct config *a, const struct config_lu *x
 		{ "qam", x->mode.qam == y->mode.qam },
 		{ "ua_intlck", x->mode.ua_intlck == y->mode.ua_intlck },
 		{ "max_transfer", x->max_transfer_bytes == y->max_transfer_bytes },
+		{ "queue_limit", x->queue_limit == y->queue_limit },
 		{ "vendor", !strcmp(x->id.vendor, y->id.vendor) },
 		{ "product", !strcmp(x->id.product, y->id.product) },
 		{ "revision", !strcmp(x->id.revision, y->id.revision) },

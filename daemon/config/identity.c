@@ -162,6 +162,10 @@ static void hash_lu(EVP_MD_CTX *ctx, const struct config_lu *l)
 	}
 	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
 		hash_number(ctx, numbers[i]);
+	if (l->queue_limit) {
+		hash_text(ctx, "queue_limit");
+		hash_number(ctx, l->queue_limit);
+	}
 	hash_text(ctx, l->id.vendor);
 	hash_text(ctx, l->id.product);
 	hash_text(ctx, l->id.revision);

@@ -48,6 +48,7 @@
 #define MAX_TRANSFER_DEFAULT (8u << 20) /* bytes */
 #define MAX_TRANSFER_MIN (64u << 10)
 #define MAX_TRANSFER_MAX (16u << 20) /* REACTOR_BUF_MAX */
+#define QUEUE_LIMIT_MAX 1000000
 #define THIN_THRESHOLD_MAX 99 /* percent */
 #define VENDOR_DEFAULT "SANDEM"
 #define PRODUCT_DEFAULT "SANDEM-DISK"

@@ -52,7 +52,7 @@ struct raw_lu {
 	enum raw_handler *handler;
 	enum raw_type *type;
 	char *path, *size, *encryption_key;
-	uint32_t *block_size, *physical_block_exp, *thin_threshold;
+	uint32_t *block_size, *physical_block_exp, *thin_threshold, *queue_limit;
 	char *max_transfer;
 	bool *create, *direct, *read_only, *thin, *rotational, *removable, *write_cache;
 	bool *d_sense, *swp, *tas;

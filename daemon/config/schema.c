@@ -97,6 +97,7 @@ static const cyaml_schema_field_t lu_fields[] = {
 	CYAML_FIELD_UINT_PTR("block_size", OPTIONAL, struct raw_lu, block_size),
 	CYAML_FIELD_UINT_PTR("physical_block_exp", OPTIONAL, struct raw_lu, physical_block_exp),
 	LU_TEXT(max_transfer),
+	LU_UINT(queue_limit),
 	LU_BOOL(create),
 	LU_BOOL(direct),
 	LU_BOOL(read_only),

@@ -574,7 +574,8 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 		T(overwrites_every_block), T(passes_and_inversion), T(block_erase), T(format), T(wrong_fields),
 		T(others_are_refused), T(older_commands_end_first), T(goes_on_after_an_abort),
-		T(pauses_while_the_gate_is_closed), T(failure_is_left_by_success), T(failure_is_left_by_exit), T(not_offered), T(not_listed_yet),
+		T(pauses_while_the_gate_is_closed), T(failure_is_left_by_success), T(failure_is_left_by_exit), T(not_offered),
+		T(not_listed_yet),
 		T(goes_on_from_where_it_was), T(goes_on_in_a_later_pass), T(waits_for_its_ownership), T(entered_elsewhere),
 		T(cryptographic_erase),
 	};

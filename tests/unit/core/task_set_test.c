@@ -575,6 +575,51 @@ static void own_tasks_concern_this_node(void **state)
 	assert_int_equal(nproposed + nresets, 0);
 }
 
+/* ---- the limit (SAM-5 5.3.1: TASK SET FULL, BUSY) ------------------------------------------------------ */
+
+static void ends_with(struct slot *s, enum scsi_status status)
+{
+	assert_true(s->ended);
+	assert_null(s->io);
+	assert_int_equal(s->cmd.status, status);
+}
+
+static void queue_limit(void **state)
+{
+	struct rig *r = *state;
+	struct slot *first, *ordered, *other, *next, *late;
+
+	lu_limit_queue(r->lu, 3);
+	first = rig_start_write(r, A, ATTR_SIMPLE);
+	ordered = rig_start_write(r, A, ATTR_ORDERED); /* waits, and counts */
+	assert_true(rig_waits(ordered));
+	other = rig_receive_write(r, C, ATTR_SIMPLE); /* on the other reactor, and its data has not come yet */
+	ends_with(rig_start_write(r, A, ATTR_SIMPLE), STATUS_TASK_SET_FULL);
+	ends_with(rig_start_write(r, A, ATTR_ORDERED), STATUS_TASK_SET_FULL);
+	ends_with(rig_start_write(r, A, ATTR_HEAD_OF_QUEUE), STATUS_TASK_SET_FULL);
+	ends_with(rig_start_write(r, C, ATTR_SIMPLE), STATUS_TASK_SET_FULL);
+	ends_with(rig_start_write(r, B, ATTR_SIMPLE), STATUS_BUSY); /* there is none whose end it could wait for */
+	ends_with(rig_start_tur(r, B, ATTR_SIMPLE), STATUS_GOOD);
+	assert_int_equal(r->lu->queued, 3);
+	rig_finish(r, first);
+	next = rig_start_write(r, B, ATTR_SIMPLE);
+	assert_false(next->ended);
+	ends_with(rig_start_write(r, B, ATTR_SIMPLE), STATUS_TASK_SET_FULL);
+	assert_true(rig_waits(next));
+	rig_manage(r, B, TMF_ABORT_TASK_SET, 0); /* who was never executed leaves a place, too */
+	assert_true(next->ended && next->cmd.aborted);
+	assert_int_equal(r->lu->queued, 2);
+	late = rig_start_write(r, A, ATTR_SIMPLE);
+	assert_true(rig_waits(late));
+	rig_finish(r, ordered);
+	rig_finish(r, late);
+	rig_go(r, other);
+	rig_finish(r, other);
+	assert_true(late->ended && ordered->ended && other->ended);
+	assert_int_equal(r->lu->queued, 0);
+	lu_limit_queue(r->lu, 0);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, rig_setup, rig_teardown)
@@ -604,6 +649,7 @@ int main(void)
 		T(answered_after_all_nodes),
 		T(done_here_where_others_cant_be_told),
 		T(own_tasks_concern_this_node),
+		T(queue_limit),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

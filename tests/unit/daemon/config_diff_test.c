@@ -75,6 +75,7 @@ static const struct expected one_change[] = {
 	{ "size: 1G, thin", "size: 1G, serial: abc, thin", CONFIG_REFUSED, NULL, "LUN l1: serial" },
 	{ "size: 1G, thin", "size: 1G, protection: {type: 1}, thin", CONFIG_REFUSED, NULL, "LUN l1: protection" },
 	{ "size: 1G, thin", "size: 1G, d_sense: yes, thin", CONFIG_REFUSED, NULL, "LUN l1: d_sense" },
+	{ "size: 1G, thin", "size: 1G, queue_limit: 9, thin", CONFIG_REFUSED, NULL, "LUN l1: queue_limit" },
 	{ "size: 1G, thin", "size: 1G, swp: yes, thin", CONFIG_REFUSED, NULL, "LUN l1: swp" },
 	{ "size: 1G, thin", "size: 1G, tas: no, thin", CONFIG_REFUSED, NULL, "LUN l1: tas" },
 	{ "size: 1G, thin", "size: 1G, tst: 1, thin", CONFIG_REFUSED, NULL, "LUN l1: tst" },

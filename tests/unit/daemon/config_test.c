@@ -233,6 +233,7 @@ static const struct mistake mistakes[] = {
 	{ "log: cpg", "log: cpg, management_url: 'http://a b'", 1, "cluster.management_url", "not a URL" },
 	{ "log: cpg", "log: cpg, management_url: http://" TEN("eleven/char") "123", 1, "cluster.management_url",
 	  "119 characters" },
+	{ "thin: yes", "thin: yes, queue_limit: 1000001", 9, "luns[0].queue_limit", "1 to 1000000" },
 	{ "id: 2", "id: 2, management_url: x", 4, "nodes[1].management_url", "not a URL" },
 	/* syntax and shape */
 	{ "cluster: {", "cluster: {{", 2, "", "not valid YAML" },
@@ -472,6 +473,8 @@ static void test_digest(void **state)
 		{ "log: cpg", "log: cpg, explicit_alua: yes", false },
 		{ "log: cpg", "log: cpg, management_url: 'https://192.0.2.1/'", false },
 		{ "id: 2", "id: 2, management_url: 'https://192.0.2.1/'", false },
+		{ "write_cache: no", "write_cache: no\n    queue_limit: 0", true }, /* the default */
+		{ "write_cache: no", "write_cache: no\n    queue_limit: 1", false },
 		{ "serial: S1", "serial: S2", false },
 		{ "naa.6001405A", "naa.6001405B", false },
 		{ "thin: yes", "thin: no", false },
