@@ -42,8 +42,8 @@ def capacity(lab, node):
     return int.from_bytes(bytes.fromhex(command(lab, node, "9e10" + "00" * 8 + "00000020" + "0000", read=32)["data"])[:8], "big") + 1
 
 
-def test_the_next_owner_goes_on(forward_pair, figures):
-    pair = forward_pair
+def begin(pair):
+    """(owner, other, blocks): a SANITIZE that entered through the node that forwards, and of which every node knows."""
     owner = pair.owner()
     other = pair.peer(owner)
     labtools.await_true("the other node forwards", lambda: read(pair, other, 0)["status"] == 0, 40)
@@ -54,22 +54,66 @@ def test_the_next_owner_goes_on(forward_pair, figures):
         assert command(pair, node, TEST_UNIT_READY)["sense"] == IN_PROGRESS, node
         assert read(pair, node, 0)["sense"] == IN_PROGRESS, node
         assert sanitize(pair, node)["sense"] == IN_PROGRESS, node
-    # the node that does not work on it knows how far it is
-    before = labtools.await_true("progress is told to the other node", lambda: (progress(pair, other) or 0) > 1300, 20) and progress(pair, other)
+    return owner, other, blocks
 
-    pair.run("kill", owner)
-    labtools.await_true("the other node owns the group", lambda: pair.owner() == other, 40)
-    seen = labtools.await_true("the survivor goes on", lambda: max(progress(pair, other) or 65536, before) > before, 30)
-    assert seen
-    labtools.await_true("it is done", lambda: command(pair, other, TEST_UNIT_READY)["status"] == 0, 60)
-    said = pair.exec(other, "grep", "-ac", "SANITIZE goes on here", "/var/log/sandem/sandemd.log", check=False)
-    assert said.stdout.strip() == "1", f"it began again, or was done elsewhere: {said}"
 
-    pair.run("start", owner)
-    pair.settle()
-    labtools.await_true("the other node forwards", lambda: read(pair, owner, 0)["status"] == 0, 40)
+def far_enough(pair, node):
+    """The progress as the node knows it, which does not work on it."""
+    labtools.await_true("progress is told to the other node", lambda: (progress(pair, node) or 0) > 1300, 20)
+    return progress(pair, node)
+
+
+def taken_over(pair, node):
+    """How often the node has gone on with one that another had begun."""
+    said = pair.exec(node, "grep", "-ac", "SANITIZE goes on here", "/var/log/sandem/sandemd.log", check=False)
+    return int(said.stdout or 0)
+
+
+def went_on(pair, node, before, times):
+    """The node has gone on with it from there, to the end; it had done so `times` times before."""
+    assert labtools.await_true("it goes on", lambda: max(progress(pair, node) or 65536, before) > before, 30)
+    labtools.await_true("it is done", lambda: command(pair, node, TEST_UNIT_READY)["status"] == 0, 60)
+    assert taken_over(pair, node) == times + 1, "it began again, or was done elsewhere"
+
+
+def clean(pair, blocks):
     pattern = bytes(0xff ^ b for b in b"WIPE") if PASSES % 2 == 0 else b"WIPE"
     for node in pair.nodes:
         for lba in (0, blocks // 2, blocks - 1):
             assert read(pair, node, lba)["data"] == (pattern * 128).hex(), (node, lba)
+
+
+def test_the_next_owner_goes_on(forward_pair, figures):
+    pair = forward_pair
+    owner, other, blocks = begin(pair)
+    before, times = far_enough(pair, other), taken_over(pair, other)
+
+    pair.run("kill", owner)
+    labtools.await_true("the other node owns the group", lambda: pair.owner() == other, 40)
+    went_on(pair, other, before, times)
+
+    pair.run("start", owner)
+    pair.settle()
+    labtools.await_true("the other node forwards", lambda: read(pair, owner, 0)["status"] == 0, 40)
+    clean(pair, blocks)
     figures(f"progress {100 * before // 65536} % when the owner died")
+
+
+def test_a_planned_move(forward_pair, figures):
+    """The move waits for a chunk, not for the operation, which the new owner carries on; no other command gets in between."""
+    pair = forward_pair
+    owner, other, blocks = begin(pair)
+    before, times = far_enough(pair, other), taken_over(pair, other)
+
+    since = labtools.wall_ms()
+    pair.move(other)
+    took = labtools.wall_ms() - since
+    for node in pair.nodes:
+        assert command(pair, node, TEST_UNIT_READY)["sense"] == IN_PROGRESS, "it ended before the move: nothing was shown"
+        assert read(pair, node, 0)["sense"] == IN_PROGRESS, node
+    assert (progress(pair, owner) or 0) >= before, "it has lost ground"
+    went_on(pair, other, before, times)
+    labtools.await_true("the old owner forwards", lambda: read(pair, owner, 0)["status"] == 0, 40)
+    clean(pair, blocks)
+    assert pair.owner() == other
+    figures(f"moved at {100 * before // 65536} % in {took} ms")
