@@ -9,15 +9,24 @@
 #include "core/cdb.h"
 #include "core/copy_results.h"
 #include "core/core.h"
+#include "core/handlers.h"
 #include "core/lu.h"
 #include "core/nexus.h"
+#include "core/target.h"
 
 #define BUCKETS 256
 #define NEXUSES_MAX 4096 /* idle ones are forgotten beyond that */
 
+struct remote_map { /* LUN 0: the logical unit of its commands; others that their copies may reach */
+	struct remote_map *older;
+	uint32_t n;
+	struct itl itl[];
+};
+
 struct remote_nexus { /* an I_T_L nexus: the nexus sees this one logical unit, as LUN 0 */
 	struct nexus nexus;
 	struct itl itl;
+	struct remote_map *map; /* in place of itl; NULL until it copies. Older ones may be in use by commands */
 	uint32_t commands;
 	struct remote_nexus *next;
 };
@@ -42,6 +51,14 @@ struct remote_nexuses *remote_nexuses_new(struct core *core, struct reactor *r)
 	return t;
 }
 
+static void free_maps(struct remote_map **from)
+{
+	for (struct remote_map *m; (m = *from);) {
+		*from = m->older;
+		free(m);
+	}
+}
+
 static void forget(struct remote_nexuses *t, bool all)
 {
 	for (unsigned i = 0; i < BUCKETS; i++)
@@ -53,6 +70,7 @@ static void forget(struct remote_nexuses *t, bool all)
 			*p = n->next;
 			t->n--;
 			copy_results_free(&n->nexus);
+			free_maps(&n->map);
 			free(n);
 		}
 }
@@ -109,6 +127,76 @@ static struct remote_nexus *find(struct remote_nexuses *t, const struct nexus_id
 	return n;
 }
 
+/* ---- third-party copies: from and to other logical units that the initiator sees ------------------------ */
+
+static bool copies(const struct cdb_row *row)
+{
+	return row && (row->exec == extended_copy_lid1 || row->exec == extended_copy_lid4 ||
+		       row->exec == rod_copy_write);
+}
+
+/* What the access lists of the port that it entered through show it: they are the same on every node. NULL: nothing. */
+static const struct initiator_acl *acl_of(const struct remote_nexuses *t, const struct nexus_id *id)
+{
+	const struct target *target = target_find_port(t->core, id->rtpi);
+	char initiator[sizeof(id->port)];
+	const char *end = strstr(id->port, ",i,"); /* no comma is in an iSCSI name (RFC 7143 4.2.7.2) */
+
+	if (!target || !end)
+		return NULL;
+	memcpy(initiator, id->port, end - id->port);
+	initiator[end - id->port] = '\0';
+	return target_acl(target, initiator);
+}
+
+static struct remote_map *map_new(struct remote_nexus *n, const struct initiator_acl *acl)
+{
+	uint16_t nluns = acl ? acl->nluns : 0;
+	struct remote_map *map = calloc(1, sizeof(*map) + (nluns + 1) * sizeof(map->itl[0]));
+
+	if (!map)
+		return NULL;
+	map->itl[map->n++] = (struct itl){ .lu = n->itl.lu, .nexus = &n->nexus };
+	for (uint16_t i = 0; i < nluns; i++) {
+		const struct lun_entry *e = &acl->lun[i];
+		struct itl *itl = &map->itl[map->n];
+
+		if (e->lu == n->itl.lu)
+			continue;
+		*itl = (struct itl){ .lu = e->lu, .nexus = &n->nexus, .lun = map->n, .read_only = e->read_only };
+		map->n++;
+	}
+	return map;
+}
+
+/* Of the other logical units; that of the commands comes with each of them. */
+static bool same(const struct remote_map *a, const struct remote_map *b)
+{
+	bool equal = a && a->n == b->n;
+
+	for (uint32_t i = 1; equal && i < a->n; i++)
+		equal = a->itl[i].lu == b->itl[i].lu && a->itl[i].read_only == b->itl[i].read_only;
+	return equal;
+}
+
+/* By the access lists as they are now. False: no memory. */
+static bool show_others(struct remote_nexuses *t, struct remote_nexus *n)
+{
+	struct remote_map *map = map_new(n, acl_of(t, &n->nexus.id));
+
+	if (!map)
+		return false;
+	if (same(n->map, map)) {
+		free(map);
+		return true;
+	}
+	map->older = n->map;
+	n->map = map;
+	n->nexus.itl = map->itl;
+	n->nexus.nitl = map->n;
+	return true;
+}
+
 /* ---- commands ------------------------------------------------------------------------------------------- */
 
 static struct lu *find_lu(struct core *core, const struct remote_request *q)
@@ -156,13 +244,14 @@ int remote_begin(struct remote_nexuses *t, struct remote_cmd *rc, const struct r
 {
 	struct lu *lu = find_lu(t->core, q);
 	int rc_err = 0;
+	bool unknown;
 
 	if (!lu)
 		return -ENOENT;
 	rc->nexus = find(t, &q->nexus, lu);
-	if (!rc->nexus)
+	if (!rc->nexus || (copies(cdb_find(q->cdb, &unknown)) && !show_others(t, rc->nexus)))
 		return -ENOMEM;
-	rc->nexus->itl.read_only = q->read_only;
+	rc->nexus->nexus.itl[0].read_only = q->read_only;
 	rc->nexus->commands++;
 	fill(&rc->cmd, q, &rc->nexus->nexus);
 	cmd_decode(&rc->cmd);
@@ -197,6 +286,9 @@ void remote_abandon(struct remote_cmd *rc)
 
 void remote_end(struct remote_cmd *rc)
 {
+	struct remote_nexus *n = rc->nexus;
+
 	cmd_fini(&rc->cmd);
-	rc->nexus->commands--;
+	if (--n->commands == 0 && n->map)
+		free_maps(&n->map->older);
 }

@@ -70,6 +70,27 @@ struct target *target_find(struct core *core, const char *name)
 	return NULL;
 }
 
+static bool has_port(const struct target *t, uint16_t rtpi)
+{
+	for (uint16_t i = 0; i < t->nports; i++)
+		if (t->port[i].rtpi == rtpi)
+			return true;
+	return false;
+}
+
+struct target *target_find_port(struct core *core, uint16_t rtpi)
+{
+	uint32_t n = __atomic_load_n(&core->ntargets, __ATOMIC_ACQUIRE);
+
+	for (uint32_t i = 0; i < n; i++) {
+		struct target *t = __atomic_load_n(&core->target[i], __ATOMIC_ACQUIRE);
+
+		if (has_port(t, rtpi))
+			return t;
+	}
+	return NULL;
+}
+
 const struct initiator_acl *target_acls(const struct target *t, uint16_t *n)
 {
 	const struct target_access *access = __atomic_load_n(&t->access, __ATOMIC_ACQUIRE);

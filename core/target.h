@@ -57,6 +57,8 @@ struct target_access {
 
 /* Any thread. NULL when there is none. Names compare case-sensitive after normalisation to lower case (RFC 7143 4.2.7.1). */
 struct target *target_find(struct core *core, const char *name);
+/* The one that has this port, on whichever node. */
+struct target *target_find_port(struct core *core, uint16_t rtpi);
 const struct initiator_acl *target_acl(const struct target *t, const char *initiator);
 /* All access lists that count now. */
 const struct initiator_acl *target_acls(const struct target *t, uint16_t *n);

@@ -18,10 +18,9 @@
  *    attribute don't wait, so that a path can be judged whatever stands in the queue.
  *  - Commands that came from another node (core/remote.h) have waited there; here only the medium is kept.
  *  - SIMPLE commands may overtake each other: QUEUE ALGORITHM MODIFIER 1h (SPC-4 7.5.8).
- *
  *  - lu->queue_limit bounds the task set of one node: every command that entered there counts, from decode to its end,
- *    whatever it waits for; refused are those for the medium, for they are what a queue is made of, and what is needed to
- *    judge a path or to end a reservation is not.
+ *    whatever it waits for; refused are those for the medium, for they are what a queue is made of, and what is needed
+ *    to judge a path or to end a reservation is not.
  *
  * The fast path looks at one word, lu_shard.special. All on the command's reactor.
  */

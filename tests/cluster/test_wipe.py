@@ -100,7 +100,7 @@ def test_the_next_owner_goes_on(forward_pair, figures):
 
 
 def test_a_planned_move(forward_pair, figures):
-    """The move waits for a chunk, not for the operation, which the new owner carries on; no other command gets in between."""
+    """The move waits for a chunk, not for the operation, which the new owner carries on; nothing gets in between."""
     pair = forward_pair
     owner, other, blocks = begin(pair)
     before, times = far_enough(pair, other), taken_over(pair, other)
@@ -109,7 +109,8 @@ def test_a_planned_move(forward_pair, figures):
     pair.move(other)
     took = labtools.wall_ms() - since
     for node in pair.nodes:
-        assert command(pair, node, TEST_UNIT_READY)["sense"] == IN_PROGRESS, "it ended before the move: nothing was shown"
+        sense = command(pair, node, TEST_UNIT_READY)["sense"]
+        assert sense == IN_PROGRESS, "it ended before the move: nothing was shown"
         assert read(pair, node, 0)["sense"] == IN_PROGRESS, node
     assert (progress(pair, owner) or 0) >= before, "it has lost ground"
     went_on(pair, other, before, times)

@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "core/reactor.h"
+#include "core/remote.h"
 #include "core/rod.h"
 #include "fake_target.h"
 
@@ -829,6 +830,62 @@ static void not_of_removable_media(void **state)
 	assert_int_equal(f->cmd.buf[1] & 7, 1);
 }
 
+/* ---- entered through a port of another node (core/remote.h) -------------------------------------- */
+
+static bool far_done;
+
+static void on_far_done(struct remote_cmd *rc)
+{
+	(void)rc;
+	far_done = true;
+}
+
+/* WRITE USING TOKEN to LUN 1, by an initiator that is logged in elsewhere. Its sense, SENSE_NONE: GOOD. */
+static sense_t use_from_afar(struct fake_target *f, struct remote_nexuses *t, uint16_t rtpi, const uint8_t *token)
+{
+	struct ranges to = one(50000, 16);
+	uint32_t len = write_list(token, 0, &to, 0);
+	struct remote_request q = { .nexus = { .rtpi = rtpi, .port = "iqn.2026-11.test:far,i,0x00023d000001" },
+				    .lu_hint = 1, .write = true, .expected_len = len };
+	struct remote_cmd rc = { .done = on_far_done };
+	sense_t s;
+
+	strcpy(q.lu, f->ro->name);
+	cdb_of(q.cdb, 0x11, 5, len);
+	assert_int_equal(remote_begin(t, &rc, &q, len), 0);
+	memcpy(rc.cmd.buf, list, len);
+	far_done = false;
+	remote_execute(&rc);
+	for (int turn = 0; !far_done && turn < 10000; turn++)
+		fake_turn(f);
+	assert_true(far_done);
+	s = rc.cmd.status == STATUS_GOOD ? SENSE_NONE : SENSE(rc.cmd.sense[2] & 15, rc.cmd.sense[12], rc.cmd.sense[13]);
+	remote_end(&rc);
+	return s;
+}
+
+/* The other logical units that it may copy from are those that the access lists of its port show it now. */
+static void from_afar(void **state)
+{
+	struct fake_target *f = *state;
+	struct remote_nexuses *t = remote_nexuses_new(&f->core, &f->reactor);
+	struct ranges from = one(100, 16);
+	uint8_t token[512];
+
+	token_of(f, &from, 0, token);
+	assert_int_equal(use_from_afar(f, t, 7, token), SENSE_NONE);
+	assert_memory_equal(at_block(f, 50000), at_block(f, 100), 16 * 512);
+	assert_int_equal(use_from_afar(f, t, 99, token), SENSE_TOKEN_UNKNOWN); /* no target has this port */
+	f->pattern[0] = "iqn.2026-11.test:near";
+	assert_int_equal(use_from_afar(f, t, 7, token), SENSE_TOKEN_UNKNOWN);
+	f->pattern[0] = "iqn.2026-11.test:f*";
+	assert_int_equal(use_from_afar(f, t, 7, token), SENSE_NONE);
+	f->acl.lun = f->lun + 1; /* LUN 0 is taken away, but for LUN 300, which is the same */
+	f->acl.nluns = 1;
+	assert_int_equal(use_from_afar(f, t, 7, token), SENSE_TOKEN_UNKNOWN);
+	remote_nexuses_free(t);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -856,7 +913,7 @@ int main(void)
 		T(in_background),
 		T(background_is_aborted),
 		T(background_ends_with_a_reset),
-		T(not_of_removable_media),
+		T(not_of_removable_media), T(from_afar),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
