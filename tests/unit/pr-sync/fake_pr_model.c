@@ -38,6 +38,20 @@ static void model_drop(struct pr_model *m, unsigned i)
 	}
 }
 
+static bool concerns(const struct pr_model *m, const struct pr_model_op *c, unsigned i, unsigned initiator)
+{
+	return i / m->ports == initiator && (c->all_tg_pt || i % m->ports == c->from % m->ports);
+}
+
+/* SPEC_I_PT: those that are not registered yet. */
+static void model_register_named(struct pr_model *m, const struct pr_model_op *c)
+{
+	for (unsigned i = 0; i < m->nexuses; i++)
+		for (unsigned p = 0; p < m->nexuses / m->ports; p++)
+			if ((c->ports & 1u << p) && concerns(m, c, i, p) && !m->key[i])
+				m->key[i] = c->sa_key;
+}
+
 static uint8_t model_register(struct pr_model *m, const struct pr_model_op *c)
 {
 	uint64_t mine = m->key[c->from];
@@ -46,12 +60,12 @@ static uint8_t model_register(struct pr_model *m, const struct pr_model_op *c)
 
 	if (!ignore && c->key != mine)
 		return STATUS_RESERVATION_CONFLICT;
+	if (mine && c->ports && !ignore)
+		return STATUS_CHECK_CONDITION;
 	if (!mine && !c->sa_key)
 		return STATUS_GOOD;
 	for (unsigned i = 0; i < m->nexuses; i++) {
-		bool concerned = i == c->from || (c->all_tg_pt && i / m->ports == c->from / m->ports);
-
-		if (!concerned)
+		if (!concerns(m, c, i, c->from / m->ports))
 			continue;
 		if (c->sa_key)
 			m->key[i] = c->sa_key;
@@ -61,6 +75,8 @@ static uint8_t model_register(struct pr_model *m, const struct pr_model_op *c)
 	if (type && !m->type && (type == 5 || type == 6))
 		for (unsigned i = 0; i < m->nexuses; i++)
 			m->told_released[i] = m->key[i];
+	if (c->sa_key)
+		model_register_named(m, c);
 	m->generation++;
 	return STATUS_GOOD;
 }
@@ -132,10 +148,24 @@ static uint8_t model_preempt(struct pr_model *m, const struct pr_model_op *c)
 	return STATUS_GOOD;
 }
 
+static uint8_t model_move(struct pr_model *m, const struct pr_model_op *c)
+{
+	if (!m->type)
+		return STATUS_CHECK_CONDITION;
+	if (all_registrants(m->type) || m->holder != (int)c->from)
+		return STATUS_RESERVATION_CONFLICT;
+	if (!c->sa_key || c->move_to / m->ports == c->from / m->ports)
+		return STATUS_CHECK_CONDITION;
+	m->key[c->move_to] = c->sa_key;
+	m->holder = c->move_to;
+	if (c->unreg)
+		m->key[c->from] = 0;
+	m->generation++;
+	return STATUS_GOOD;
+}
+
 static uint8_t apply(struct pr_model *m, const struct pr_model_op *c)
 {
-	memset(m->told_preempted, 0, sizeof(m->told_preempted));
-	memset(m->told_released, 0, sizeof(m->told_released));
 	if (c->action == PR_REGISTER || c->action == PR_REGISTER_AND_IGNORE)
 		return model_register(m, c);
 	if (!m->key[c->from] || m->key[c->from] != c->key)
@@ -146,6 +176,8 @@ static uint8_t apply(struct pr_model *m, const struct pr_model_op *c)
 		return model_release(m, c);
 	if (c->action == PR_CLEAR)
 		return model_clear(m, c);
+	if (c->action == PR_REGISTER_AND_MOVE)
+		return model_move(m, c);
 	return model_preempt(m, c);
 }
 
@@ -163,14 +195,23 @@ static bool is_done_already(const struct pr_model *m, const struct pr_model_op *
 			if (m->key[i] == c->sa_key)
 				return false;
 		return m->key[c->from] ? m->key[c->from] == c->key : c->key == c->sa_key;
+	case PR_REGISTER_AND_MOVE:
+		return m->type && m->holder == (int)c->move_to && m->key[c->move_to] == c->sa_key;
 	}
 	return false;
 }
 
 uint8_t pr_model_apply(struct pr_model *m, const struct pr_model_op *c)
 {
-	bool registers = (c->action == PR_REGISTER || c->action == PR_REGISTER_AND_IGNORE) && (m->key[c->from] || c->sa_key);
-	uint8_t status = apply(m, c);
+	bool registers = c->action == PR_REGISTER_AND_MOVE ||
+			 ((c->action == PR_REGISTER || c->action == PR_REGISTER_AND_IGNORE) && (m->key[c->from] || c->sa_key));
+	uint8_t status;
+
+	memset(m->told_preempted, 0, sizeof(m->told_preempted));
+	memset(m->told_released, 0, sizeof(m->told_released));
+	if (m->reserved_by) /* SPC-2 5.5.1: whoever it comes from */
+		return STATUS_RESERVATION_CONFLICT;
+	status = apply(m, c);
 
 	if (status == STATUS_GOOD && registers)
 		m->aptpl = c->aptpl;
@@ -179,8 +220,35 @@ uint8_t pr_model_apply(struct pr_model *m, const struct pr_model_op *c)
 	return status;
 }
 
+/* SPC-4 5.13.3: with registrants there is no other kind of reservation. */
+static uint8_t under_registrants(const struct pr_model *m, unsigned i)
+{
+	return m->type && m->key[i] && (m->type >= 5 || m->holder == (int)i) ? STATUS_GOOD : STATUS_RESERVATION_CONFLICT;
+}
+
+uint8_t pr_model_spc2_reserve(struct pr_model *m, unsigned i)
+{
+	if (anybody(m))
+		return under_registrants(m, i);
+	if (m->reserved_by && m->reserved_by != i + 1)
+		return STATUS_RESERVATION_CONFLICT;
+	m->reserved_by = i + 1;
+	return STATUS_GOOD;
+}
+
+uint8_t pr_model_spc2_release(struct pr_model *m, unsigned i)
+{
+	if (anybody(m))
+		return under_registrants(m, i);
+	if (m->reserved_by == i + 1)
+		m->reserved_by = 0;
+	return STATUS_GOOD;
+}
+
 bool pr_model_may(const struct pr_model *m, unsigned i, bool write)
 {
+	if (m->reserved_by && m->reserved_by != i + 1)
+		return false;
 	switch (m->type) {
 	case 1:
 		return !write || pr_model_holds(m, i);

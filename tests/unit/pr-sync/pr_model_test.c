@@ -12,7 +12,8 @@
 
 #include <time.h>
 
-#define NEXUSES 6
+#define INITIATORS 3
+#define NEXUSES (2 * INITIATORS)
 
 static struct nexus_id id_of(unsigned i)
 {
@@ -23,7 +24,7 @@ static struct pr_model_op random_command(unsigned *seed, const struct pr_model *
 {
 	static const unsigned types[] = { 1, 3, 5, 6, 7, 8, 1, 3, 5, 6, 7, 8, 0, 2, 4, 9 };
 	struct pr_model_op c = {
-		.action = rand_r(seed) % 7,
+		.action = rand_r(seed) % 8,
 		.type = types[rand_r(seed) % 16],
 		.from = rand_r(seed) % NEXUSES,
 		.key = rand_r(seed) % 4,
@@ -33,6 +34,12 @@ static struct pr_model_op random_command(unsigned *seed, const struct pr_model *
 		.repeated = rand_r(seed) % 4 == 0,
 	};
 
+	if (c.action == PR_REGISTER && rand_r(seed) % 4 == 0)
+		c.ports = rand_r(seed) % (1u << INITIATORS);
+	c.move_to = rand_r(seed) % NEXUSES;
+	c.unreg = rand_r(seed) % 2;
+	if (c.action == PR_REGISTER_AND_MOVE && m->type && m->holder >= 0 && rand_r(seed) % 4)
+		c.from = m->holder;
 	if (rand_r(seed) % 4) /* mostly with the right key, or little would happen */
 		c.key = m->key[c.from];
 	return c;
@@ -91,16 +98,37 @@ static bool excludes(const struct pr_model *before, const struct pr_model *after
 	return lost;
 }
 
+/* SPEC_I_PT: the names of the ports. */
+static uint32_t named(const struct pr_model_op *c, struct nexus_id *id, const char **port)
+{
+	uint32_t n = 0;
+
+	for (unsigned i = 0; i < INITIATORS; i++)
+		if (c->ports & 1u << i) {
+			id[n] = id_of(2 * i);
+			port[n] = id[n].port;
+			n++;
+		}
+	return n;
+}
+
 static void step(struct pr *pr, struct pr_model *m, unsigned *seed, unsigned start, unsigned n)
 {
 	static const uint32_t ports[] = { 1, 2 };
 	struct pr_model_op c = random_command(seed, m);
 	struct pr_model before = *m;
+	struct nexus_id id[INITIATORS];
+	const char *port[INITIATORS];
 	struct pr_op op = { .action = c.action, .nexus = id_of(c.from), .type = c.type, .key = c.key,
 			    .sa_key = c.sa_key, .all_tg_pt = c.all_tg_pt, .aptpl = c.aptpl, .repeated = c.repeated, .nrtpi = 2, .rtpi = ports };
 	struct pr_outcome out;
 	uint8_t expected = pr_model_apply(m, &c);
 
+	op.spec_i_pt = c.ports;
+	op.nports = named(&c, id, port);
+	op.port = port;
+	op.move_to = id_of(c.move_to);
+	op.unreg = c.unreg;
 	assert_int_equal(pr_apply(pr, &op, &out), 0);
 	if (out.status != expected || !agree(m, pr, &out))
 		fail_msg("SEED=%u, operation %u: action %u from nexus %u, keys %d %d, type %u: status %02x, the model says %02x",
