@@ -305,10 +305,12 @@ static void promote_all(struct daemon *d)
 		ownership_promote(&d->ownership[i], promoted, &d->ownership[i]);
 }
 
-/* What the services have to be told that older nodes don't have. */
+/* What the services have to be told that older nodes don't have, or that could not be told. */
 static void tell_newer(struct daemon *d)
 {
 	sessions_tell(d);
+	if (cluster_state(d->cluster) == CLUSTER_SERVING)
+		pr_cmd_serves(&d->pr_cmd);
 	if (d->reconfig && cluster_state(d->cluster) == CLUSTER_SERVING)
 		reconfig_seed(d->reconfig);
 }

@@ -17,6 +17,12 @@ struct remembered {
 	struct wbuf msg;
 };
 
+struct lost_nexus {
+	struct cds_list_head link; /* in pr_cmd.lost, while nothing is proposed */
+	struct pr_cmd *pc;
+	struct nexus_id id;
+};
+
 /* A command on its way through the log. */
 struct pending {
 	struct pr_cmd *pc;
@@ -24,6 +30,11 @@ struct pending {
 	struct pr_msg msg; /* its kind, logical unit, nexus and action; pointers in it are stale */
 	struct wbuf bytes; /* as proposed, but never marked as repeated */
 };
+
+static bool serves(const struct pr_cmd *pc)
+{
+	return !pc->serving || pc->serving(pc->serving_arg);
+}
 
 /* ---- remembering what is unknown ------------------------------------------------------------- */
 
@@ -237,7 +248,7 @@ void pr_cmd_in(void *arg, struct scsi_cmd *cmd)
 	struct pr fresh;
 
 	pr_init(&fresh);
-	if (pc->serving && !pc->serving(pc->serving_arg))
+	if (!serves(pc))
 		cmd_sense(cmd, SENSE_LU_NOT_READY_UNAVAILABLE);
 	else if (lu && lu->spc2_reserved) /* SPC-2 5.5.1: regardless of initiator */
 		cmd_status(cmd, STATUS_RESERVATION_CONFLICT);
@@ -247,8 +258,8 @@ void pr_cmd_in(void *arg, struct scsi_cmd *cmd)
 
 /* ---- what ends SPC-2 reservations ------------------------------------------------------------ */
 
-/* Nobody waits for these. Without the log this node admits no media access anyhow (P4), and what a
- * lost member has not told of is told by those that remain. */
+/* Nobody waits for these. Without the log this node admits no media access anyhow (P4), and the
+ * initiator is told that its reset was not carried out everywhere. */
 static void nobody_waits(void *cookie, enum propose_status status, const void *result, size_t len)
 {
 	(void)cookie;
@@ -279,14 +290,85 @@ void pr_cmd_lu_reset(void *arg, struct lu *lu)
 	propose_alone(pc, &b);
 }
 
-void pr_cmd_nexus_lost(struct pr_cmd *pc, const struct nexus_id *nexus)
+static void lost_free(struct lost_nexus *l)
 {
+	cds_list_del(&l->link);
+	l->pc->nlost--;
+	free(l);
+}
+
+/* The same nexus only once. */
+static void lost_keep(struct lost_nexus *l)
+{
+	struct pr_cmd *pc = l->pc;
+	struct lost_nexus *other, *next;
+
+	cds_list_for_each_entry_safe(other, next, &pc->lost, link)
+		if (nexus_id_eq(&other->id, &l->id))
+			lost_free(other);
+	if (pc->nlost == PR_CMD_REMEMBERED_MAX)
+		lost_free(cds_list_first_entry(&pc->lost, struct lost_nexus, link));
+	cds_list_add_tail(&l->link, &pc->lost);
+	pc->nlost++;
+}
+
+static void loss_told(void *cookie, enum propose_status status, const void *result, size_t len)
+{
+	struct lost_nexus *l = cookie;
+
+	(void)result;
+	(void)len;
+	if (status == PROPOSE_OK)
+		free(l);
+	else
+		lost_keep(l);
+}
+
+/* Takes over l. */
+static void tell_loss(struct lost_nexus *l)
+{
+	struct pr_cmd *pc = l->pc;
 	struct wbuf b = { 0 };
 
-	if (!pr_service_spc2_holds(pc->svc, nexus))
+	if (!serves(pc)) { /* what it holds is not known for certain either */
+		lost_keep(l);
 		return;
-	pr_service_msg_nexus_lost(&b, nexus);
-	propose_alone(pc, &b);
+	}
+	if (!pr_service_spc2_holds(pc->svc, &l->id)) {
+		free(l);
+		return;
+	}
+	pr_service_msg_nexus_lost(&b, &l->id);
+	if (b.err)
+		lost_keep(l);
+	else
+		pc->proposer->propose(pc->proposer, PR_SERVICE_ID, b.data, b.len, loss_told, l);
+	wbuf_fini(&b);
+}
+
+void pr_cmd_nexus_lost(struct pr_cmd *pc, const struct nexus_id *nexus)
+{
+	struct lost_nexus *l = malloc(sizeof(*l));
+
+	if (!l) {
+		log_error("out of memory: a RESERVE of %s may stay in force; reset the logical unit to end it", nexus->port);
+		return;
+	}
+	*l = (struct lost_nexus){ .pc = pc, .id = *nexus };
+	tell_loss(l);
+}
+
+void pr_cmd_serves(struct pr_cmd *pc)
+{
+	struct cds_list_head lost;
+	struct lost_nexus *l, *next;
+
+	CDS_INIT_LIST_HEAD(&lost);
+	cds_list_splice(&pc->lost, &lost);
+	CDS_INIT_LIST_HEAD(&pc->lost);
+	pc->nlost = 0;
+	cds_list_for_each_entry_safe(l, next, &lost, link)
+		tell_loss(l);
 }
 
 /* ---- wiring ---------------------------------------------------------------------------------- */
@@ -295,6 +377,7 @@ void pr_cmd_init(struct pr_cmd *pc, struct pr_service *svc, struct proposer *pro
 {
 	*pc = (struct pr_cmd){ .svc = svc, .proposer = proposer };
 	CDS_INIT_LIST_HEAD(&pc->remembered);
+	CDS_INIT_LIST_HEAD(&pc->lost);
 }
 
 void pr_cmd_fini(struct pr_cmd *pc)
@@ -303,6 +386,8 @@ void pr_cmd_fini(struct pr_cmd *pc)
 
 	cds_list_for_each_entry_safe(r, next, &pc->remembered, link)
 		forget(pc, r);
+	while (!cds_list_empty(&pc->lost))
+		lost_free(cds_list_first_entry(&pc->lost, struct lost_nexus, link));
 }
 
 void pr_cmd_wire(struct pr_cmd *pc, struct core *core)

@@ -37,6 +37,8 @@ struct pr_cmd {
 	/* own */
 	struct cds_list_head remembered; /* commands whose outcome is unknown, oldest first */
 	unsigned nremembered;
+	struct cds_list_head lost; /* I_T nexuses whose end the log may not have, oldest first */
+	unsigned nlost;
 };
 
 void pr_cmd_init(struct pr_cmd *pc, struct pr_service *svc, struct proposer *proposer);
@@ -53,8 +55,11 @@ void pr_cmd_reserve(void *arg, struct scsi_cmd *cmd);
 void pr_cmd_release(void *arg, struct scsi_cmd *cmd);
 
 /* LUN RESET or TARGET RESET on lu; an I_T nexus is gone: ends SPC-2 reservations on every node.
- * Nothing is proposed when there is none. */
+ * Nothing is proposed when there is none. The loss of a nexus that can't be told to the log is told
+ * at the next pr_cmd_serves(). */
 void pr_cmd_lu_reset(void *arg, struct lu *lu);
 void pr_cmd_nexus_lost(struct pr_cmd *pc, const struct nexus_id *nexus);
+/* This node serves again; before any command of a new nexus is proposed. */
+void pr_cmd_serves(struct pr_cmd *pc);
 
 #endif

@@ -413,6 +413,33 @@ static void reset_and_lost_nexus_are_told_only_when_it_matters(void **state)
 	assert_false(pr_service_find(f->svc, "disk0")->spc2_reserved);
 }
 
+static void a_loss_that_can_not_be_told_is_told_later(void **state)
+{
+	struct fixture *f = *state;
+
+	spc2(f, 'A', 0x16);
+	f->log.proposals = 0;
+	f->serving = false;
+	pr_cmd_nexus_lost(&f->pc, &f->nexus[0].id);
+	pr_cmd_nexus_lost(&f->pc, &f->nexus[0].id); /* it came and went meanwhile */
+	pr_cmd_nexus_lost(&f->pc, &f->nexus[1].id);
+	pr_cmd_serves(&f->pc); /* not yet */
+	assert_int_equal(f->log.proposals, 0);
+	f->serving = true;
+	f->log.applies = false;
+	pr_cmd_serves(&f->pc);
+	assert_int_equal(f->log.proposals, 1); /* one of them holds something */
+	f->log.status = PROPOSE_UNKNOWN;
+	log_answer(&f->log);
+	f->log.applies = true;
+	f->log.status = PROPOSE_OK;
+	pr_cmd_serves(&f->pc);
+	log_answer(&f->log);
+	assert_false(pr_service_find(f->svc, "disk0")->spc2_reserved);
+	pr_cmd_serves(&f->pc);
+	assert_int_equal(f->log.proposals, 2);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -430,6 +457,7 @@ int main(void)
 		T(in_is_refused_while_the_state_may_be_outdated),
 		T(reserve_and_release_6_and_10),
 		T(reset_and_lost_nexus_are_told_only_when_it_matters),
+		T(a_loss_that_can_not_be_told_is_told_later),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
