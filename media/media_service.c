@@ -210,7 +210,7 @@ static void members(void *state, struct apply *a, const uint32_t *node, size_t n
 const struct service_ops media_service_ops = {
 	.id = MEDIA_SERVICE_ID,
 	.name = "media",
-	.waits_for_fencing = false, /* who touches a medium is alua's affair */
+	.waits_for_fencing = true, /* a lost member may still serve, and say of the medium what was so before (P1) */
 	.apply = apply,
 	.members = members,
 	.snapshot = media_state_snapshot,
