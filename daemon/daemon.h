@@ -250,11 +250,12 @@ bool modes_need_flush(const struct mode_state *old, const struct mode_state *now
 struct modes_flush {
 	struct work work;
 	struct lu *lu;
-	struct disk *disk; /* open: whoever closes it comes behind in the worker's queue */
+	struct disk *disk; /* open: whoever closes it comes behind in the worker's queue; NULL: it is being closed */
 	int rc;
 	void (*done)(struct modes_flush *f);
 };
-/* What is in the cache of a medium that is open here; then done, whatever came of it. False: none is. f: the caller's. */
+/* What is in the cache of a medium that is open or being closed here; then done, whatever came of it. False: none is. f: the
+ * caller's. */
 bool modes_flush(struct daemon *d, struct lu *lu, struct modes_flush *f, void (*done)(struct modes_flush *f));
 
 /* ---- sessions.c ---- */

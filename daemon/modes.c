@@ -160,7 +160,7 @@ static void flush_run(struct work *w)
 {
 	struct modes_flush *f = caa_container_of(w, struct modes_flush, work);
 
-	f->rc = f->disk->ops->sync(f->disk);
+	f->rc = f->disk ? f->disk->ops->sync(f->disk) : 0;
 }
 
 /* The change stands on every node and can't be taken back: a medium that does not take what it was given is lost. */
@@ -178,7 +178,10 @@ static void flush_done(struct work *w)
 
 bool modes_flush(struct daemon *d, struct lu *lu, struct modes_flush *f, void (*done)(struct modes_flush *f))
 {
-	if (!lu->disk || lu->disk->read_only)
+	const struct ownership *o = lu->control_data;
+
+	/* on its way out: the job that flushes and closes it is in the worker's queue, this one comes behind */
+	if (o->phase != OWNERSHIP_CLOSING && (!lu->disk || lu->disk->read_only))
 		return false;
 	*f = (struct modes_flush){ .work = { .run = flush_run, .done = flush_done }, .lu = lu, .disk = lu->disk,
 				   .done = done };
