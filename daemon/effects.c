@@ -191,12 +191,41 @@ static bool tell_missed(struct change *c, const struct resv_view *old, const str
 	return true;
 }
 
-static bool tell_missed_mode(struct change *c)
+struct reported { /* by a logical unit, beside what is published by pointer */
+	uint64_t blocks;
+	int64_t clock_offset;
+	uint32_t log_resets[LOG_RESETS];
+};
+
+static struct reported reported_by(const struct lu *lu)
+{
+	struct reported r = { .blocks = lu->blocks, .clock_offset = lu->clock_offset };
+
+	memcpy(r.log_resets, lu->log.generation, sizeof(r.log_resets));
+	return r;
+}
+
+static void tell_missed_rest(struct change *c, const struct reported *old)
 {
 	const struct ua_scope all = { .kind = UA_SCOPE_ALL };
+	struct reported now = reported_by(c->lu);
 
 	if (memcmp(c->old_mode, c->lu->mode, sizeof(*c->old_mode)) != 0)
 		change_ua(c, UA_MODE_PARAMETERS_CHANGED, &all);
+	if (old->blocks && old->blocks != now.blocks)
+		change_ua(c, UA_CAPACITY_CHANGED, &all);
+	if (old->clock_offset != now.clock_offset)
+		change_ua(c, UA_TIMESTAMP_CHANGED, &all);
+	if (memcmp(old->log_resets, now.log_resets, sizeof(now.log_resets)) != 0)
+		change_ua(c, UA_LOG_PARAMETERS_CHANGED, &all);
+}
+
+/* After a snapshot. */
+static bool publish_restored(struct change *c, const struct reported *old)
+{
+	if (!publish_mode(c) || !publish_resv(c) || !tell_missed(c, c->old_resv, lu_read(c->lu, resv)))
+		return false;
+	tell_missed_rest(c, old);
 	return true;
 }
 
@@ -207,6 +236,7 @@ static struct job *republish(struct daemon *d, bool resv)
 	if (!j)
 		return NULL;
 	for (uint32_t i = 0; i < d->core.nlus; i++) {
+		struct reported old = reported_by(d->core.lu[i]);
 		struct change *c = change_add(j, d->core.lu[i]);
 
 		if (!c)
@@ -214,8 +244,7 @@ static struct job *republish(struct daemon *d, bool resv)
 		c->barrier.drain = resv;
 		j->ok &= publish_media(c);
 		if (resv)
-			j->ok &= publish_mode(c) && publish_resv(c) && tell_missed(c, c->old_resv, lu_read(c->lu, resv)) &&
-				 tell_missed_mode(c);
+			j->ok &= publish_restored(c, &old);
 	}
 	return j;
 }
