@@ -14,7 +14,7 @@
 #include "core/wire.h"
 #include "tests/sim/sim.h"
 
-static bool descends(const struct sim *s, int of, int from)
+bool history_descends(const struct sim *s, int of, int from)
 {
 	while (of >= 0 && s->history[of].depth > s->history[from].depth)
 		of = s->history[of].parent;
@@ -23,7 +23,7 @@ static bool descends(const struct sim *s, int of, int from)
 
 bool history_is_holder(const struct node *n)
 {
-	return n->running && !n->from_disk && descends(n->sim, n->history, n->sim->frontier);
+	return n->running && !n->from_disk && history_descends(n->sim, n->history, n->sim->frontier);
 }
 
 /* ---- operations ----------------------------------------------------------------------------------------------------------- */
@@ -36,6 +36,21 @@ static int child(struct sim *s, int parent, uint32_t op)
 	return -1;
 }
 
+/* What op makes of the state at `at`. */
+static uint8_t step(struct sim *s, struct history *h, unsigned lu, const struct model_op *c)
+{
+	uint8_t status = STATUS_GOOD;
+
+	h->lu = lu < LUS ? (int)lu : -1;
+	h->kind = c->kind;
+	h->step = s->steps;
+	h->depth++;
+	for (unsigned i = 0; i < s->groups; i++)
+		if (i == lu || lu == LU_ALL)
+			status = lu_model_apply(&h->model[i], c);
+	return status;
+}
+
 static void done_before(struct node *n, uint32_t op)
 {
 	const struct sim *s = n->sim;
@@ -45,7 +60,7 @@ static void done_before(struct node *n, uint32_t op)
 			sim_fail(n->sim, "P6: operation %u is done twice on node %u", op, n->id);
 }
 
-uint8_t history_apply(struct node *n, uint32_t op, unsigned lu, const struct pr_model_op *c)
+uint8_t history_apply(struct node *n, uint32_t op, unsigned lu, const struct model_op *c)
 {
 	struct sim *s = n->sim;
 	int at = child(s, n->history, op);
@@ -60,9 +75,7 @@ uint8_t history_apply(struct node *n, uint32_t op, unsigned lu, const struct pr_
 		s->history[at] = s->history[n->history];
 		s->history[at].parent = n->history;
 		s->history[at].op = op;
-		s->history[at].lu = lu;
-		s->history[at].depth++;
-		s->history[at].status = pr_model_apply(&s->history[at].pr[lu], c);
+		s->history[at].status = step(s, &s->history[at], lu, c);
 	}
 	n->history = at;
 	sim_trace(s, "applies operation %u on LU %u: %02xh, history %d (%u deep)", op, lu, s->history[at].status, at,
@@ -70,50 +83,93 @@ uint8_t history_apply(struct node *n, uint32_t op, unsigned lu, const struct pr_
 	return s->history[at].status;
 }
 
+/* A member that is gone takes what its nexuses have by RESERVE with it. The members, their place in the log and the LU are the
+ * identity of that: others carry it out alike. */
+void history_members(struct node *n, uint64_t position, const uint32_t *member, size_t members)
+{
+	const struct sim *s = n->sim;
+	uint32_t mask = 0;
+
+	for (size_t i = 0; i < members; i++)
+		mask |= 1u << (member[i] - 1);
+	for (unsigned lu = 0; lu < s->groups; lu++) {
+		unsigned by = s->history[n->history].model[lu].pr.reserved_by;
+
+		if (by && !(mask & 1u << (by - 1) % s->nodes))
+			history_apply(n, 1u << 31 | lu << 30 | mask << 24 | (position & 0xffffff), lu,
+				      &(struct model_op){ .kind = MODEL_UNRESERVE });
+	}
+}
+
+void history_restored(struct node *n, int history)
+{
+	int before = n->history;
+	bool knew = !n->from_disk;
+
+	n->restored = n->history = history;
+	n->from_disk = history == n->sim->root;
+	if (knew)
+		told_owed(n, before);
+}
+
 /* ---- acknowledged ------------------------------------------------------------------------------------------------------------- */
 
-static bool told(const struct node *n, const struct session *se, unsigned lu, uint64_t since, bool preempted)
+/* What a node reports is of one of its states from the acknowledged one on, or what the owner has just found. */
+static void check_capacity(struct node *n, int at)
 {
-	const struct ua_queue *q = &se->nexus.itl[lu].ua;
-	uint64_t at = preempted ? se->told_preempted[lu] : se->told_released[lu];
+	const struct sim *s = n->sim;
+	unsigned lu = s->history[at].lu;
+	uint64_t is = n->lus[lu]->blocks;
 
-	(void)n;
-	if (at > since)
-		return true;
-	for (uint8_t i = 0; i < q->n; i++) {
-		uint16_t code = q->code[i];
+	if (s->open[lu][n->id] && is == s->medium_blocks[lu])
+		return;
+	for (int i = n->history;; i = s->history[i].parent) {
+		uint32_t blocks = s->history[i].model[lu].blocks;
 
-		if (preempted ? code == UA_RESERVATIONS_PREEMPTED || code == UA_REGISTRATIONS_PREEMPTED :
-				code == UA_RESERVATIONS_RELEASED)
-			return true;
+		if (!blocks || blocks == is)
+			return;
+		if (i == at)
+			break;
 	}
-	return q->n == 1 && q->code[0] >> 8 == 0x29 && se->since > since; /* collapsed, or a new nexus */
+	sim_fail(n->sim, "P1: operation %u on LU %u is acknowledged, but node %u reports %llu blocks", s->history[at].op, lu, n->id,
+		 (unsigned long long)is);
 }
 
-/* The node was away when it happened and has it from a snapshot: what its nexuses then are told comes from the difference of
- * the views (daemon/effects.c), which is less exact than the operation itself. */
-static bool missed(const struct node *n, int at)
+/* Between the moment in which a logical unit reset was proposed and its answer there was a state without RESERVE and with the
+ * saved mode parameters (SPC-2 5.5.1, SPC-4 5.11). */
+static void check_reset(struct sim *s, int at, int from)
 {
-	return n->restored >= 0 && descends(n->sim, n->restored, at);
+	bool released = false, saved = false;
+
+	if (!history_descends(s, at, from))
+		return;
+	for (int i = at;; i = s->history[i].parent) {
+		const struct lu_model *m = &s->history[i].model[s->history[at].lu];
+
+		released |= !m->pr.reserved_by;
+		saved |= !memcmp(m->mode, m->saved, sizeof(m->mode));
+		if (i == from)
+			break;
+	}
+	if (!released || !saved)
+		sim_fail(s, "P1: LU %d was reset (operation %u), but %s", s->history[at].lu, s->history[at].op,
+			 released ? "has not the saved mode parameters" : "is still reserved by RESERVE");
 }
 
-static void check_told(struct node *n, int at, uint64_t since)
+/* WCE=0: what was written before is on the medium (SBC-3 6.4.5). */
+static void check_cache(struct sim *s, int at)
 {
-	const struct history *h = &n->sim->history[at];
-	const struct pr_model *m = &h->pr[h->lu];
+	const struct history *h = &s->history[at];
 
-	for (unsigned i = 0; i < INITIATORS; i++) {
-		unsigned nexus = nexus_of(n->sim, i, n->id);
-		const struct session *se = &n->session[i];
+	for (uint32_t i = 1; i <= s->nodes; i++) {
+		const struct handle *d = s->open[h->lu][i];
 
-		if (se->since >= since || missed(n, at))
+		if (!d || !node_serving(&s->node[i]) || !d->dirty)
 			continue;
-		if (m->told_preempted[nexus] && !told(n, se, h->lu, since, true))
-			sim_fail(n->sim, "P1: operation %u on LU %d is acknowledged, but initiator %u on node %u is not told that "
-				 "it was preempted", h->op, h->lu, i, n->id);
-		if (m->told_released[nexus] && !told(n, se, h->lu, since, false))
-			sim_fail(n->sim, "P1: operation %u on LU %d is acknowledged, but initiator %u on node %u is not told that "
-				 "the reservation was released", h->op, h->lu, i, n->id);
+		for (int k = s->node[i].history; k >= 0 && !s->history[k].model[h->lu].mode[MODE_WCE]; k = s->history[k].parent)
+			if (k == at)
+				sim_fail(s, "P6: operation %u switches the cache of LU %d off and is acknowledged, but node %u has not "
+					 "flushed", h->op, h->lu, i);
 	}
 }
 
@@ -124,15 +180,17 @@ static void check_everywhere(struct sim *s, int at, uint64_t since)
 
 		if (!node_serving(n))
 			continue;
-		if (!descends(s, n->history, at))
+		if (!history_descends(s, n->history, at))
 			sim_fail(s, "P1: operation %u is acknowledged, but node %u serves without having applied it",
 				 s->history[at].op, i);
 		else if (s->history[at].status == STATUS_GOOD)
-			check_told(n, at, since);
+			told_check(n, at, since);
+		if (s->history[at].lu >= 0 && history_descends(s, n->history, at))
+			check_capacity(n, at);
 	}
 }
 
-void history_acknowledged(struct node *n, uint32_t op, uint64_t since, uint8_t status)
+void history_acknowledged(struct node *n, uint32_t op, uint64_t since, int from, uint8_t status)
 {
 	struct sim *s = n->sim;
 	int at = n->history;
@@ -146,14 +204,20 @@ void history_acknowledged(struct node *n, uint32_t op, uint64_t since, uint8_t s
 	}
 	if (s->history[at].status != status)
 		sim_fail(s, "operation %u is answered with %02xh, by the model with %02xh", op, status, s->history[at].status);
-	if (descends(s, at, s->frontier))
+	if (history_descends(s, at, s->frontier))
 		s->frontier = at;
-	else if (!descends(s, s->frontier, at))
+	else if (!history_descends(s, s->frontier, at))
 		sim_fail(s, "P6: operation %u is acknowledged in a history that does not have operation %u, acknowledged before",
 			 op, s->history[s->frontier].op);
-	if (s->history[at].lu >= 0 && descends(s, at, s->lu_frontier[s->history[at].lu]))
+	if (s->history[at].lu >= 0 && history_descends(s, at, s->lu_frontier[s->history[at].lu]))
 		s->lu_frontier[s->history[at].lu] = at;
 	check_everywhere(s, at, since);
+	if (s->history[at].kind == MODEL_LUN_RESET)
+		check_reset(s, at, from);
+	if (s->history[at].kind == MODEL_MODE_SELECT)
+		check_cache(s, at);
+	if (s->history[at].kind != MODEL_PR_OUT)
+		return;
 	if (status == STATUS_GOOD)
 		s->count.pr_good++;
 	else
@@ -169,12 +233,26 @@ static bool exists(const struct node *n, const struct slot *sl, int from, bool w
 	unsigned nexus = nexus_of(s, sl->initiator, n->id);
 
 	for (int i = n->history; i >= 0; i = s->history[i].parent) {
-		if (pr_model_may(&s->history[i].pr[sl->lu], nexus, write) == may)
+		if (lu_model_may(&s->history[i].model[sl->lu], nexus, write) == may)
 			return true;
 		if (i == from)
 			return false;
 	}
 	return false;
+}
+
+bool history_some(const struct node *n, const struct slot *sl, bool (*is)(const struct lu_model *m, const struct slot *sl))
+{
+	const struct sim *s = n->sim;
+
+	if (!sl->served || !node_serving(n) || !history_descends(s, n->history, sl->frontier))
+		return true;
+	for (int i = n->history;; i = s->history[i].parent) {
+		if (is(&s->history[i].model[sl->lu], sl))
+			return true;
+		if (i == sl->frontier)
+			return false;
+	}
 }
 
 void history_medium(struct node *n, struct slot *sl, bool write)
@@ -184,13 +262,18 @@ void history_medium(struct node *n, struct slot *sl, bool write)
 
 	sim_trace(s, "%s %u of initiator %u reaches LU %u block %u", write ? "write" : "read", sl->value, sl->initiator, sl->lu,
 		  sl->block);
-	if (!descends(s, n->history, s->frontier))
+	if (!history_descends(s, n->history, s->frontier))
 		sim_fail(s, "P2: node %u %s LU %u without knowing operation %u, which is acknowledged", n->id,
 			 write ? "writes" : "reads", sl->lu, s->history[s->frontier].op);
 	else if (!exists(n, sl, s->lu_frontier[sl->lu], write, true))
 		sim_fail(s, "P2: %s %u of initiator %u reaches LU %u through node %u although operation %u, which shuts it out, is "
 			 "acknowledged", write ? "write" : "read", sl->value, sl->initiator, sl->lu, n->id,
 			 s->history[s->lu_frontier[sl->lu]].op);
+	if (sl->ended)
+		sim_fail(s, "P2: %s %u of initiator %u reaches LU %u although the task management function that ends it has been answered",
+			 write ? "write" : "read", sl->value, sl->initiator, sl->lu);
+	if (sl->block >= s->medium_blocks[sl->lu])
+		sim_fail(s, "%s %u goes beyond the end of LU %u", write ? "write" : "read", sl->value, sl->lu);
 	if (!write)
 		return;
 	if (h->epoch < s->medium_epoch[sl->lu])
@@ -203,9 +286,9 @@ void history_medium(struct node *n, struct slot *sl, bool write)
 
 void history_conflict(struct node *n, struct slot *sl)
 {
-	if (descends(n->sim, n->history, sl->frontier) && !exists(n, sl, sl->frontier, sl->kind == OP_WRITE, false))
+	if (history_descends(n->sim, n->history, sl->frontier) && !exists(n, sl, sl->frontier, sl->kind != OP_READ, false))
 		sim_fail(n->sim, "a %s of initiator %u on LU %u, node %u, gets RESERVATION CONFLICT, which no state since it was sent "
-			 "asks for", sl->kind == OP_WRITE ? "write" : "read", sl->initiator, sl->lu, n->id);
+			 "asks for", sl->kind != OP_READ ? "write" : "read", sl->initiator, sl->lu, n->id);
 }
 
 /* ---- PERSISTENT RESERVE IN ----------------------------------------------------------------------------------------------------------- */
@@ -241,9 +324,11 @@ void history_pr_in(struct node *n, struct slot *sl)
 	const uint8_t *d = sl->cmd.buf;
 
 	for (int i = n->history; i >= 0; i = s->history[i].parent) {
-		const struct pr_model *m = &s->history[i].pr[sl->lu];
+		const struct pr_model *m = &s->history[i].model[sl->lu].pr;
 
-		if (sl->kind == OP_PR_KEYS ? keys_match(s, m, d, sl->cmd.data_in_len) :
+		if (m->reserved_by) /* which it is not answered under */
+			;
+		else if (sl->kind == OP_PR_KEYS ? keys_match(s, m, d, sl->cmd.data_in_len) :
 					     reservation_matches(m, d, sl->cmd.data_in_len))
 			return;
 		if (i == sl->frontier)
@@ -274,17 +359,20 @@ void history_blackout(struct sim *s)
 		s->lu_frontier[i] = s->root;
 }
 
-static bool real_equals(struct node *n, unsigned lu, const struct pr_model *m)
+static const char *const name[LUS] = { "0", "1" };
+
+static bool pr_equals(struct node *n, unsigned lu, const struct lu_model *model)
 {
-	static const char *const name[] = { "0", "1" };
 	const struct pr_lu *real = pr_service_find(n->d.pr, name[lu]);
+	const struct pr_model *m = &model->pr;
 	unsigned registrants = 0;
 
 	for (unsigned i = 0; i < m->nexuses; i++)
 		registrants += !!m->key[i];
 	if (!real)
-		return !registrants && !m->type;
-	if (real->pr.n != registrants || (unsigned)real->pr.type != m->type || real->pr.aptpl != m->aptpl)
+		return !registrants && !m->type && !m->reserved_by;
+	if (real->pr.n != registrants || (unsigned)real->pr.type != m->type || real->pr.aptpl != m->aptpl ||
+	    real->spc2_reserved != (m->reserved_by != 0))
 		return false;
 	for (uint32_t i = 0; i < real->pr.n; i++) {
 		int k = nexus_number(n->sim, &real->pr.reg[i]->id);
@@ -295,20 +383,67 @@ static bool real_equals(struct node *n, unsigned lu, const struct pr_model *m)
 	return true;
 }
 
+static void pr_take(struct lu_model *to, const struct lu_model *from)
+{
+	to->pr = from->pr;
+}
+
+static bool mode_equals(struct node *n, unsigned lu, const struct lu_model *m)
+{
+	struct mode_state now, saved;
+
+	modes_of(&n->d, n->lus[lu], &now, &saved);
+	for (unsigned f = 0; f < MODE_FIELDS; f++)
+		if (mode_value(&now, f) != m->mode[f] || mode_value(&saved, f) != m->saved[f])
+			return false;
+	return true;
+}
+
+static void mode_take(struct lu_model *to, const struct lu_model *from)
+{
+	memcpy(to->mode, from->mode, sizeof(to->mode));
+	memcpy(to->saved, from->saved, sizeof(to->saved));
+}
+
+static bool media_equals(struct node *n, unsigned lu, const struct lu_model *m)
+{
+	const struct media_lu *real = media_service_find(n->d.media, name[lu]);
+
+	return (real ? real->blocks : 0) == m->blocks;
+}
+
+static void media_take(struct lu_model *to, const struct lu_model *from)
+{
+	to->blocks = from->blocks;
+}
+
+/* What the services keep, each for itself. */
+static const struct kept {
+	const char *what;
+	bool (*equals)(struct node *n, unsigned lu, const struct lu_model *m);
+	void (*take)(struct lu_model *to, const struct lu_model *from);
+} kept[] = {
+	{ "reservations", pr_equals, pr_take },
+	{ "mode parameters", mode_equals, mode_take },
+	{ "capacity", media_equals, media_take },
+};
+
 /* From any member's last history back to what was acknowledged: is one of those states, after the loss of power, what is there now? */
-static bool find_survivor(struct node *n, unsigned lu, struct pr_model *out)
+static bool find_survivor(struct node *n, unsigned lu, const struct kept *k, struct lu_model *to)
 {
 	struct sim *s = n->sim;
 
-	for (uint32_t k = 1; k <= s->nodes; k++) {
-		int at = s->node[k].at_death;
+	for (uint32_t i = 1; i <= s->nodes; i++) {
+		int at = s->node[i].at_death;
 
-		if (!descends(s, at, s->old_frontier[lu]))
+		if (!history_descends(s, at, s->old_frontier[lu]))
 			continue;
 		for (;; at = s->history[at].parent) {
-			*out = s->history[at].pr[lu];
-			pr_model_power_loss(out);
-			if (real_equals(n, lu, out))
+			struct lu_model m = s->history[at].model[lu];
+
+			lu_model_power_loss(&m);
+			k->take(to, &m);
+			if (k->equals(n, lu, &m))
 				return true;
 			if (at == s->old_frontier[lu])
 				break;
@@ -325,29 +460,50 @@ void history_anchor(struct node *n)
 	if (!n->from_disk || n->dying || s->unfollowed)
 		return;
 	n->from_disk = false;
-	for (unsigned i = 0; i < s->groups; i++) {
-		struct pr_model *m = &s->history[s->root].pr[i];
+	for (unsigned i = 0; i < s->groups; i++)
+		for (unsigned k = 0; k < sizeof(kept) / sizeof(kept[0]); k++) {
+			struct lu_model *m = &s->history[s->root].model[i];
 
-		if (s->base_known ? !real_equals(n, i, m) : !find_survivor(n, i, m))
-			sim_fail(s, "P1: after a power loss node %u goes on with a state of LU %u that has lost what was acknowledged",
-				 n->id, i);
-	}
+			if (s->base_known ? !kept[k].equals(n, i, m) : !find_survivor(n, i, &kept[k], m))
+				sim_fail(s, "P1: after a power loss node %u goes on with %s of LU %u that have lost what was acknowledged",
+					 n->id, kept[k].what, i);
+		}
 	if (!s->base_known)
 		sim_trace(s, "goes on from its disk");
 	s->base_known = true;
 }
 
+/* ---- the end ----------------------------------------------------------------------------------------------------------------------------- */
+
+/* What is reserved by RESERVE is so by a nexus that has asked for it and is still there (SPC-2 5.5.1). */
+void history_reservations_end(struct sim *s)
+{
+	for (uint32_t i = 1; i <= s->nodes; i++)
+		for (unsigned lu = 0; lu < s->groups; lu++) {
+			unsigned by = s->history[s->node[i].history].model[lu].pr.reserved_by - 1;
+
+			if (by < INITIATORS * s->nodes && by % s->nodes == i - 1 && !s->node[i].session[by / s->nodes].reserves[lu])
+				sim_fail(s, "at the end LU %u is reserved by an I_T nexus of node %u that has ended", lu, i);
+		}
+}
+
 /* ---- P3 -------------------------------------------------------------------------------------------------------------------------------------- */
+
+static void all_bytes(const struct node *n, struct wbuf *out)
+{
+	pr_service_ops.snapshot(n->d.pr, out);
+	alua_service_ops.snapshot(n->d.alua, out);
+	media_service_ops.snapshot(n->d.media, out);
+	mode_service_ops.snapshot(&n->d.modes, out);
+}
 
 bool history_same_bytes(const struct node *a, const struct node *b)
 {
 	struct wbuf x = { 0 }, y = { 0 };
 	bool same;
 
-	pr_service_ops.snapshot(a->d.pr, &x);
-	alua_service_ops.snapshot(a->d.alua, &x);
-	pr_service_ops.snapshot(b->d.pr, &y);
-	alua_service_ops.snapshot(b->d.alua, &y);
+	all_bytes(a, &x);
+	all_bytes(b, &y);
 	same = x.len == y.len && !memcmp(x.data, y.data, x.len);
 	wbuf_fini(&x);
 	wbuf_fini(&y);

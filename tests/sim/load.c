@@ -1,66 +1,140 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Initiators: each has a session to every node that runs. */
+/* Initiators: each has a session to every node that runs. Slots for their commands, answers, what is sent next. */
 #include <string.h>
 
 #include "core/wire.h"
 #include "tests/sim/sim.h"
 
-static const uint8_t types[] = { 1, 3, 5, 6, 7, 8 };
+/* ---- what each kind of command may end with -------------------------------------------------------------------------------- */
 
-/* ---- answers ------------------------------------------------------------------------------------------------------------------ */
-
-static void note_ua(struct slot *sl, sense_t s)
+static void nothing(struct slot *sl)
 {
-	struct session *se = &sl->node->session[sl->initiator];
-	uint16_t code = s & 0xffff;
-
-	if (code == UA_RESERVATIONS_PREEMPTED || code == UA_REGISTRATIONS_PREEMPTED)
-		se->told_preempted[sl->lu] = sl->node->sim->steps + 1;
-	if (code == UA_RESERVATIONS_RELEASED)
-		se->told_released[sl->lu] = sl->node->sim->steps + 1;
+	(void)sl;
 }
 
-static void good(struct slot *sl)
+static bool never(const struct slot *sl, sense_t sense)
 {
-	struct sim *s = sl->node->sim;
-
-	switch (sl->kind) {
-	case OP_WRITE:
-		if (!sl->reached)
-			sim_fail(s, "P6: write %u is answered with GOOD without having reached the medium", sl->value);
-		s->acked[sl->value] = 1;
-		s->count.writes++;
-		break;
-	case OP_READ:
-		if (memcmp(sl->cmd.buf, &sl->sampled, sizeof(sl->sampled)))
-			sim_fail(s, "P6: a read returns something else than it has found");
-		s->count.reads++;
-		break;
-	case OP_PR_KEYS:
-	case OP_PR_RESERVATION:
-		history_pr_in(sl->node, sl);
-		break;
-	case OP_PR_OUT:
-		break;
-	}
+	(void)sl, (void)sense;
+	return false;
 }
 
-static void send_pr_out(struct node *n, unsigned initiator, unsigned lu, const struct pr_model_op *c);
+/* Whose outcome goes by the log: what became of it may not be known. */
+static bool aborted_command(const struct slot *sl, sense_t sense)
+{
+	(void)sl;
+	return sense == SENSE_ABORTED_COMMAND;
+}
 
-static void check_condition(struct slot *sl, const struct slot *was)
+static bool any_sense(const struct slot *sl, sense_t sense)
+{
+	(void)sl, (void)sense;
+	return true;
+}
+
+static const struct answers {
+	void (*good)(struct slot *sl);
+	bool (*sense)(const struct slot *sl, sense_t sense); /* but for UNIT ATTENTION and NOT READY, which all may get */
+} answers[OP_KINDS] = {
+	[OP_READ] = { load_rw_good, load_rw_sense },
+	[OP_WRITE] = { load_rw_good, load_rw_sense },
+	[OP_COMPARE_AND_WRITE] = { load_rw_good, load_rw_sense },
+	[OP_PR_OUT] = { nothing, any_sense },
+	[OP_PR_KEYS] = { load_pr_good, never },
+	[OP_PR_RESERVATION] = { load_pr_good, never },
+	[OP_RESERVE] = { nothing, aborted_command },
+	[OP_RELEASE] = { nothing, aborted_command },
+	[OP_MODE_SELECT] = { load_lu_good, load_lu_sense },
+	[OP_MODE_SENSE] = { load_lu_good, load_lu_sense },
+	[OP_SET_TIMESTAMP] = { load_lu_good, load_lu_sense },
+	[OP_REPORT_TIMESTAMP] = { load_lu_good, load_lu_sense },
+	[OP_LOG_SELECT] = { load_lu_good, load_lu_sense },
+	[OP_CAPACITY] = { load_lu_good, load_lu_sense },
+};
+
+static bool descriptor_format(const struct slot *sl)
+{
+	return (sl->cmd.sense[0] & 0x7f) >= 0x72;
+}
+
+static bool asks_for_format(const struct lu_model *m, const struct slot *sl)
+{
+	return m->mode[MODE_DSENSE] == descriptor_format(sl);
+}
+
+static sense_t sense_of(const struct slot *sl)
+{
+	const uint8_t *d = sl->cmd.sense;
+
+	return descriptor_format(sl) ? SENSE(d[1] & 0xf, d[2], d[3]) : SENSE(d[2] & 0xf, d[12], d[13]);
+}
+
+static void check_condition(struct slot *sl)
 {
 	struct sim *s = sl->node->sim;
-	sense_t sense = SENSE(was->cmd.sense[2] & 0xf, was->cmd.sense[12], was->cmd.sense[13]);
-	uint8_t key = sense >> 16;
+	sense_t sense = sense_of(sl);
+	uint8_t key = SENSE_KEY(sense);
 
+	if (!history_some(sl->node, sl, asks_for_format))
+		sim_fail(s, "P1: sense data of initiator %u on LU %u, node %u, have a format (D_SENSE) that no state since operation %u "
+			 "asks for", sl->initiator, sl->lu, sl->node->id, s->history[sl->frontier].op);
 	if (key == KEY_UNIT_ATTENTION)
-		note_ua(sl, sense);
-	else if (key == 0x02)
+		told_note(sl, sense & 0xffff);
+	else if (key == KEY_NOT_READY)
 		s->count.notready++;
-	else if (sl->kind != OP_PR_OUT)
-		sim_fail(s, "P7: a command of initiator %u on node %u ends with sense %06x", sl->initiator, sl->node->id, sense);
-	if (key == 0x0b && sl->kind == OP_PR_OUT && chance(s, 2))
-		send_pr_out(sl->node, sl->initiator, sl->lu, &was->pr); /* as initiators do: the same again */
+	else if (!answers[sl->kind].sense(sl, sense))
+		sim_fail(s, "P7: a command of initiator %u on LU %u, node %u, ends with sense %06x", sl->initiator, sl->lu,
+			 sl->node->id, sense);
+}
+
+static bool tas(const struct lu_model *m, const struct slot *sl)
+{
+	(void)sl;
+	return m->mode[MODE_TAS];
+}
+
+/* Without a status: its initiator has asked for that, or hears of it by a unit attention (SAM-5 5.6, TAS=0). */
+static void aborted(struct slot *sl)
+{
+	struct sim *s = sl->node->sim;
+	const struct session *se = &sl->node->session[sl->initiator];
+
+	s->acked[sl->value] = 1; /* it is over: it must not reach the medium any more */
+	if (se->ends_own[sl->lu] <= sl->step && !load_tmf_busy(sl->node, sl->initiator) && !told_cleared(se, sl->lu, sl->step))
+		sim_fail(s, "P1: a command of initiator %u on LU %u, node %u, is ended by another one, and nobody tells it", sl->initiator,
+			 sl->lu, sl->node->id);
+}
+
+static bool is_medium(const struct slot *sl)
+{
+	return sl->kind == OP_READ || sl->kind == OP_WRITE || sl->kind == OP_COMPARE_AND_WRITE;
+}
+
+static void judge(struct slot *sl)
+{
+	struct sim *s = sl->node->sim;
+
+	switch (sl->cmd.status) {
+	case STATUS_GOOD:
+		answers[sl->kind].good(sl);
+		break;
+	case STATUS_CHECK_CONDITION:
+		check_condition(sl);
+		break;
+	case STATUS_RESERVATION_CONFLICT:
+		s->count.conflicts++;
+		if (is_medium(sl))
+			history_conflict(sl->node, sl);
+		break;
+	case STATUS_TASK_ABORTED:
+		s->acked[sl->value] = 1;
+		if (!history_some(sl->node, sl, tas))
+			sim_fail(s, "a command of initiator %u on LU %u, node %u, ends with TASK ABORTED without TAS=1", sl->initiator,
+				 sl->lu, sl->node->id);
+		break;
+	default:
+		sim_fail(s, "P7: a command of initiator %u on LU %u, node %u, ends with status %02xh", sl->initiator, sl->lu,
+			 sl->node->id, sl->cmd.status);
+	}
 }
 
 static void done(struct scsi_cmd *cmd)
@@ -69,36 +143,30 @@ static void done(struct scsi_cmd *cmd)
 	struct sim *s = sl->node->sim;
 
 	sl->busy = false;
-	if (sl->node->dying) {
-		cmd_fini(cmd);
-		return;
-	}
-	sim_trace(s, "command %u of initiator %u ends with %02xh%s", sl->value, sl->initiator, cmd->status,
-		  cmd->aborted ? ", aborted" : "");
-	if (cmd->aborted) {
-		s->acked[sl->value] = 1; /* it is over: it must not reach the medium any more */
-	} else if (cmd->status == STATUS_GOOD) {
-		good(sl);
-	} else if (cmd->status == STATUS_RESERVATION_CONFLICT) {
-		s->count.conflicts++;
-		if (sl->kind == OP_READ || sl->kind == OP_WRITE)
-			history_conflict(sl->node, sl);
+	if (!sl->node->dying) {
+		sim_trace(s, "command %u of initiator %u ends with %02xh%s", sl->value, sl->initiator, cmd->status,
+			  cmd->aborted ? ", aborted" : "");
+		if (cmd->aborted)
+			aborted(sl);
+		else
+			judge(sl);
 	}
 	cmd_fini(cmd);
-	if (!was.cmd.aborted && was.cmd.status == STATUS_CHECK_CONDITION)
-		check_condition(sl, &was);
+	if (!was.node->dying && was.kind == OP_PR_OUT && !was.cmd.aborted && was.cmd.status == STATUS_CHECK_CONDITION &&
+	    SENSE_KEY(sense_of(&was)) == KEY_ABORTED_COMMAND && chance(s, 2))
+		load_pr_out(was.node, was.initiator, was.lu, &was.pr); /* as initiators do: the same again */
 }
 
 /* ---- commands -------------------------------------------------------------------------------------------------------------------- */
 
-static struct slot *slot_get(struct node *n, enum op_kind kind, unsigned initiator, unsigned lu)
+struct slot *slot_get(struct node *n, enum op_kind kind, unsigned initiator, unsigned lu)
 {
 	struct slot *sl = NULL;
 
 	for (unsigned i = 0; i < SLOTS && !sl; i++)
 		if (!n->slot[i].busy)
 			sl = &n->slot[i];
-	if (!sl)
+	if (!sl || n->sim->values + 1 >= VALUES)
 		return NULL;
 	memset(sl, 0, sizeof(*sl));
 	sl->node = n;
@@ -108,6 +176,7 @@ static struct slot *slot_get(struct node *n, enum op_kind kind, unsigned initiat
 	sl->lu = lu;
 	sl->value = ++n->sim->values;
 	sl->frontier = n->sim->lu_frontier[sl->lu];
+	sl->served = node_serving(n);
 	sl->step = n->sim->steps;
 	sl->cmd.nexus = &n->session[initiator].nexus;
 	sl->cmd.lun[1] = lu;
@@ -115,12 +184,12 @@ static struct slot *slot_get(struct node *n, enum op_kind kind, unsigned initiat
 	return sl;
 }
 
-static void start(struct slot *sl, const void *data, uint32_t len)
+void slot_start(struct slot *sl, const void *data, uint32_t len)
 {
 	struct scsi_cmd *cmd = &sl->cmd;
 
 	cmd->write = data != NULL;
-	cmd->read = !data;
+	cmd->read = !data && len;
 	cmd->expected_len = len;
 	sl->node->sim->cur = sl->node;
 	cmd_init(cmd);
@@ -130,92 +199,6 @@ static void start(struct slot *sl, const void *data, uint32_t len)
 		cmd->data_out_got = len;
 	}
 	cmd_execute(cmd);
-}
-
-static void send_rw(struct node *n, unsigned initiator, unsigned lu, bool write)
-{
-	struct slot *sl = slot_get(n, write ? OP_WRITE : OP_READ, initiator, lu);
-	uint8_t data[512] = { 0 };
-
-	if (!sl)
-		return;
-	sl->block = sim_random(n->sim) % BLOCKS;
-	sl->cmd.cdb[0] = write ? 0x2a : 0x28;
-	put_be32(sl->cmd.cdb + 2, sl->block);
-	put_be16(sl->cmd.cdb + 7, 1);
-	memcpy(data, &sl->value, sizeof(sl->value));
-	start(sl, write ? data : NULL, sizeof(data));
-}
-
-static void send_pr_in(struct node *n, unsigned initiator, unsigned lu)
-{
-	bool keys = chance(n->sim, 2);
-	struct slot *sl = slot_get(n, keys ? OP_PR_KEYS : OP_PR_RESERVATION, initiator, lu);
-
-	if (!sl)
-		return;
-	sl->cmd.cdb[0] = 0x5e;
-	sl->cmd.cdb[1] = keys ? 0 : 1;
-	put_be16(sl->cmd.cdb + 7, 256);
-	start(sl, NULL, 256);
-}
-
-static void send_pr_out(struct node *n, unsigned initiator, unsigned lu, const struct pr_model_op *c)
-{
-	struct slot *sl = slot_get(n, OP_PR_OUT, initiator, lu);
-	uint8_t list[24] = { 0 };
-
-	if (!sl)
-		return;
-	n->sim->cur = n;
-	sl->pr = *c;
-	sl->cmd.cdb[0] = 0x5f;
-	sl->cmd.cdb[1] = c->action;
-	sl->cmd.cdb[2] = c->type;
-	put_be32(sl->cmd.cdb + 5, sizeof(list));
-	put_be64(list, c->key);
-	put_be64(list + 8, c->sa_key);
-	list[20] = c->aptpl | c->all_tg_pt << 2;
-	sim_trace(n->sim, "PR OUT %u of initiator %u on LU %u: action %u type %u keys %llu %llu%s%s", sl->value, initiator, lu,
-		  c->action, c->type, (unsigned long long)c->key, (unsigned long long)c->sa_key, c->aptpl ? " APTPL" : "",
-		  c->all_tg_pt ? " ALL_TG_PT" : "");
-	start(sl, list, sizeof(list));
-}
-
-/* Mostly sensible, or little would happen: who is not registered registers; keys are often those that are there. */
-static struct pr_model_op choose(struct node *n, unsigned initiator, unsigned lu)
-{
-	struct sim *s = n->sim;
-	const struct pr_model *m = &s->history[s->frontier].pr[lu];
-	unsigned self = nexus_of(s, initiator, n->id);
-	uint64_t mine = m->key[self];
-	struct pr_model_op c = { .action = sim_random(s) % 7, .type = types[sim_random(s) % 6], .key = mine,
-				 .sa_key = 1 + sim_random(s) % 4, .from = self };
-
-	if (!mine && sim_random(s) % 8)
-		c.action = chance(s, 2) ? 0 : 6;
-	if (c.action == 1 && m->type && chance(s, 2))
-		c.action = 4 + sim_random(s) % 2;
-	if (c.action == 2 && m->type)
-		c.type = m->type;
-	if (c.action == 4 || c.action == 5)
-		for (unsigned i = 0; i < 8; i++) {
-			unsigned k = sim_random(s) % m->nexuses;
-
-			if (m->key[k] && k != self)
-				c.sa_key = m->key[k];
-		}
-	if (c.action == 0 || c.action == 6) {
-		c.aptpl = s->any_fault ? sim_random(s) % 4 : chance(s, 4);
-		c.all_tg_pt = chance(s, 3);
-		if (chance(s, 6))
-			c.sa_key = 0;
-	}
-	if (c.action == 3 && sim_random(s) % 4)
-		c.action = 1;
-	if (chance(s, 12))
-		c.key = sim_random(s) % 5;
-	return c;
 }
 
 /* A path: mostly to the owner. */
@@ -230,21 +213,19 @@ static struct node *path(struct sim *s, unsigned lu)
 
 void load_one(struct sim *s)
 {
+	static void (*const send[])(struct node *n, unsigned initiator, unsigned lu) = {
+		load_rw, load_rw, load_rw, load_rw, load_rw, load_rw, load_rw, load_rw,
+		load_pr, load_pr, load_pr, load_pr, load_pr, load_pr,
+		load_lu, load_lu, load_tmf, load_spc2,
+	};
 	unsigned lu = sim_random(s) % s->groups, initiator = sim_random(s) % INITIATORS;
 	struct node *n = path(s, lu);
-	unsigned what = sim_random(s) % 10;
-	struct pr_model_op c;
+	unsigned what = sim_random(s) % (sizeof(send) / sizeof(send[0]));
 
 	if (!n)
 		return;
-	if (what < 5) {
-		send_rw(n, initiator, lu, true);
-	} else if (what < 6) {
-		send_rw(n, initiator, lu, false);
-	} else if (what < 7) {
-		send_pr_in(n, initiator, lu);
-	} else {
-		c = choose(n, initiator, lu);
-		send_pr_out(n, initiator, lu, &c);
-	}
+	if (s->spc2 && send[what] == load_pr && sim_random(s) % 4)
+		what = sizeof(send) / sizeof(send[0]) - 1;
+	s->cur = n;
+	send[what](n, initiator, lu);
 }

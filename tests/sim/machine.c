@@ -381,9 +381,14 @@ int store_file_open(const char *dir, struct store **out, char *err, size_t errle
 
 /* ---- the shared disk -------------------------------------------------------------------------------------------------- */
 
+static struct slot *slot_of(struct disk_io *io)
+{
+	return caa_container_of(caa_container_of(io, struct scsi_cmd, io), struct slot, cmd);
+}
+
 static void disk_do(struct handle *h, struct disk_io *io)
 {
-	struct slot *sl = caa_container_of(caa_container_of(io, struct scsi_cmd, io), struct slot, cmd);
+	struct slot *sl = slot_of(io);
 	uint32_t *block = &h->node->sim->medium[h->lu][io->offset / 512];
 
 	switch (io->kind) {
@@ -395,9 +400,12 @@ static void disk_do(struct handle *h, struct disk_io *io)
 		break;
 	case DISK_WRITE:
 		history_medium(h->node, sl, true);
+		if (sl->kind == OP_COMPARE_AND_WRITE && *block != sl->sampled)
+			sim_fail(h->node->sim, "P6: block %u of LU %u changes between the two halves of COMPARE AND WRITE %u",
+				 sl->block, h->lu, sl->value);
 		memcpy(block, io->buf, sizeof(*block));
 		sl->reached = true;
-		h->dirty = true;
+		h->dirty |= !io->fua;
 		break;
 	case DISK_FLUSH:
 	case DISK_DISCARD:
@@ -412,11 +420,14 @@ static void sim_submit(struct disk *disk, struct disk_io *io)
 
 	io->handler = h;
 	h->inflight++;
+	if (h->node->sim->open[h->lu][h->node->id] != h)
+		sim_fail(h->node->sim, "P5: node %u lets a command to the medium of LU %u after it has closed it", h->node->id, h->lu);
 	if (h->node->nio == IOS)
 		sim_fail(h->node->sim, "more commands on the medium than there are slots");
 	else
 		h->node->io[h->node->nio++] = io;
-	if (!h->node->dying && !node_serving(h->node))
+	/* COMPARE AND WRITE was admitted before it waited for its range */
+	if (!h->node->dying && !node_serving(h->node) && slot_of(io)->kind != OP_COMPARE_AND_WRITE)
 		sim_fail(h->node->sim, "P4: node %u lets a command to the medium of LU %u although it does not serve", h->node->id,
 			 h->lu);
 }
@@ -451,6 +462,17 @@ static int sim_sync(struct disk *disk)
 	return 0;
 }
 
+static int sim_resize(struct disk *disk, uint64_t *size)
+{
+	struct handle *h = caa_container_of(disk, struct handle, disk);
+	uint32_t *blocks = &h->node->sim->medium_blocks[h->lu];
+
+	if (!h->node->dying && *size > *blocks * 512ull)
+		*blocks = *size / 512;
+	*size = disk->size = *blocks * 512ull;
+	return 0;
+}
+
 static void sim_disk_close(struct disk *disk)
 {
 	struct handle *h = caa_container_of(disk, struct handle, disk);
@@ -462,11 +484,22 @@ static void sim_disk_close(struct disk *disk)
 	if (h->dirty && !h->node->dying)
 		sim_fail(s, "P6: node %u closes LU %u without having flushed its writes", h->node->id, h->lu);
 	s->open[h->lu][h->node->id] = NULL;
-	free(h);
+	h->next_closed = s->closed; /* a command that is still on it finds it */
+	s->closed = h;
+}
+
+void machine_free_closed(struct sim *s)
+{
+	while (s->closed) {
+		struct handle *h = s->closed;
+
+		s->closed = h->next_closed;
+		free(h);
+	}
 }
 
 static const struct disk_ops disk_ops = {
-	.name = "simulated", .close = sim_disk_close, .sync = sim_sync, .submit = sim_submit,
+	.name = "simulated", .close = sim_disk_close, .sync = sim_sync, .submit = sim_submit, .resize = sim_resize,
 };
 
 int disk_handler_open(const struct disk_params *p, struct disk **out, char *err, size_t errlen)
@@ -486,7 +519,7 @@ int disk_handler_open(const struct disk_params *p, struct disk **out, char *err,
 			sim_fail(s, "P5: node %u opens LU %u while node %u, which has not been fenced, has it open", n->id, lu,
 				 i);
 	h = calloc(1, sizeof(*h));
-	h->disk = (struct disk){ .ops = &disk_ops, .size = BLOCKS * 512, .volatile_cache = true };
+	h->disk = (struct disk){ .ops = &disk_ops, .size = s->medium_blocks[lu] * 512ull, .volatile_cache = true };
 	h->node = n;
 	h->lu = lu;
 	h->epoch = n->d.ownership[lu].epoch;

@@ -7,7 +7,7 @@
 
 #include "alua/rtpg.h"
 #include "core/buf.h"
-#include "pr-sync/pr_msg.h"
+#include "daemon/tasks.h"
 #include "tests/sim/sim.h"
 
 #define HOLD_MS 3000
@@ -29,197 +29,50 @@ int nexus_number(const struct sim *s, const struct nexus_id *id)
 	return sscanf(id->port, "iqn.2026-11.sim:%u,", &i) == 1 && i < INITIATORS ? (int)nexus_of(s, i, id->rtpi) : -1;
 }
 
-/* ---- the replicated service of reservations, accompanied by its history --------------------------------------------------- */
-
-struct tagged { /* a proposal with its identity */
-	struct node *node;
-	uint32_t op;
-	uint64_t since;
-	bool answered;
-	propose_done_fn done;
-	void *cookie;
-	struct cds_list_head link;
-};
-
-static bool planted(const struct node *n, enum plant p)
+bool node_planted(const struct node *n, enum plant p)
 {
 	return n->sim->plant == p && !n->dying;
 }
 
-static void tagged_done(void *cookie, enum propose_status status, const void *result, size_t len)
-{
-	struct tagged *t = cookie;
-	struct node *n = t->node;
-	struct pr_result r;
-
-	if (status == PROPOSE_OK && len == sizeof(r) && !n->dying && !n->sim->unfollowed) {
-		memcpy(&r, result, sizeof(r));
-		history_acknowledged(n, t->op, t->since, r.status);
-	}
-	if (!t->answered)
-		t->done(t->cookie, status, result, len);
-	cds_list_del(&t->link);
-	free(t);
-}
-
-static void nobody_waits(void *cookie, enum propose_status status, const void *result, size_t len)
-{
-	(void)cookie, (void)status, (void)result, (void)len;
-}
-
-static void propose(struct proposer *p, uint16_t service, const void *msg, size_t len, propose_done_fn done, void *cookie)
-{
-	struct node *n = caa_container_of(p, struct node, proposer);
-	struct proposer *log = cluster_proposer(n->d.cluster);
-	uint32_t op = n->proposing ? n->proposing : ++n->sim->values;
-	struct tagged *t = malloc(sizeof(*t));
-	struct wbuf b = { 0 };
-
-	*t = (struct tagged){ .node = n, .op = op, .since = n->sim->steps, .done = done, .cookie = cookie };
-	cds_list_add_tail(&t->link, &n->tagged);
-	wbuf_put(&b, msg, len);
-	wbuf_put(&b, &op, sizeof(op));
-	log->propose(log, service, b.data, b.len, tagged_done, t);
-	if (planted(n, PLANT_APPLY_TWICE))
-		log->propose(log, service, b.data, b.len, nobody_waits, NULL);
-	wbuf_fini(&b);
-}
-
-/* PLANT_EARLY_ANSWER */
-static void answer_early(struct node *n, uint32_t op, const struct apply *a)
-{
-	struct tagged *t;
-
-	cds_list_for_each_entry(t, &n->tagged, link) {
-		if (t->op != op || t->answered)
-			continue;
-		t->answered = true;
-		history_acknowledged(n, op, t->since, ((const struct pr_result *)a->result)->status);
-		t->done(t->cookie, PROPOSE_OK, a->result, a->result_len);
-	}
-}
-
-static void follow(struct node *n, struct apply *a, uint32_t op, const struct pr_msg *m)
-{
-	struct pr_model_op c = { m->out.action, m->out.type, nexus_number(n->sim, &m->nexus), m->out.key, m->out.sa_key,
-				 m->out.all_tg_pt, m->out.aptpl, m->out.repeated };
-	struct pr_result *r = (struct pr_result *)a->result;
-	uint8_t status = history_apply(n, op, atoi(m->lu), &c);
-
-	if (a->result_len == sizeof(*r) && r->status != status && n->sim->plant != PLANT_SKIP_APPLY)
-		sim_fail(n->sim, "node %u: operation %u on LU %s ends with %02xh, by the model with %02xh", n->id, op, m->lu,
-			 r->status, status);
-	if (planted(n, PLANT_EARLY_ANSWER) && a->origin == n->id)
-		answer_early(n, op, a);
-}
-
-static void drop_effects(struct apply *a, enum effect_kind kind)
-{
-	for (uint32_t i = 0; i < a->neffects; i++)
-		if (a->effect[i].kind == kind)
-			a->effect[i].kind = EFFECT_OWNER; /* which means nothing here */
-}
-
-static int pr_apply_followed(void *state, struct apply *a, const uint8_t *msg, size_t len)
-{
-	struct node *n = state;
-	struct pr_msg_decoded d;
-	uint32_t op;
-	int rc = 0;
-
-	if (len < sizeof(op))
-		return -EBADMSG;
-	len -= sizeof(op);
-	memcpy(&op, msg + len, sizeof(op));
-	history_anchor(n);
-	if (planted(n, PLANT_SKIP_APPLY) && n->id == 2 && chance(n->sim, 4)) {
-		struct pr_result r = { .field = PR_NO_FIELD };
-
-		apply_result(a, &r, sizeof(r));
-	} else {
-		rc = pr_service_ops.apply(n->d.pr, a, msg, len);
-	}
-	if (!rc && !pr_msg_decode(&d, msg, len)) {
-		if (d.m.kind == PR_OP_OUT && !n->sim->unfollowed)
-			follow(n, a, op, &d.m);
-		pr_msg_decoded_fini(&d);
-	}
-	if (planted(n, PLANT_NO_PERSIST))
-		drop_effects(a, EFFECT_PERSIST);
-	return rc;
-}
-
-static void pr_members(void *state, struct apply *a, const uint32_t *node, size_t n)
-{
-	pr_service_ops.members(((struct node *)state)->d.pr, a, node, n);
-}
-
-static void pr_snapshot(const void *state, struct wbuf *out)
-{
-	const struct node *n = state;
-	int32_t history = n->history;
-
-	pr_service_ops.snapshot(n->d.pr, out);
-	wbuf_put(out, &history, sizeof(history));
-}
-
-static int pr_restore(void *state, const uint8_t *p, size_t len, char *err, size_t errlen)
-{
-	struct node *n = state;
-	int32_t history;
-	int rc;
-
-	memcpy(&history, p + len - sizeof(history), sizeof(history));
-	rc = pr_service_ops.restore(n->d.pr, p, len - sizeof(history), err, errlen);
-	if (rc)
-		return rc;
-	n->restored = history;
-	n->history = history;
-	n->from_disk = history == n->sim->root;
-	if (planted(n, PLANT_TORN_SNAPSHOT) && n->d.pr->lus.n)
-		pr_fini(&n->d.pr->lus.lu[0]->pr);
-	return 0;
-}
-
-static void pr_persist(const void *state, const char *object, struct wbuf *out)
-{
-	pr_service_ops.persist(((const struct node *)state)->d.pr, object, out);
-}
-
-static int pr_load(void *state, const char *object, const uint8_t *p, size_t len, char *err, size_t errlen)
-{
-	return pr_service_ops.load(((struct node *)state)->d.pr, object, p, len, err, errlen);
-}
-
-static const struct service_ops followed_ops = {
-	.id = PR_SERVICE_ID, .name = "reservations", .waits_for_fencing = true, .apply = pr_apply_followed,
-	.members = pr_members, .snapshot = pr_snapshot, .restore = pr_restore, .persist = pr_persist, .load = pr_load,
-};
-
 /* ---- between log and data path ------------------------------------------------------------------------------------------------ */
+
+static bool forgets_ua(const struct node *n, const struct effects_run *run)
+{
+	return node_planted(n, PLANT_FORGET_UA) || (node_planted(n, PLANT_LOCAL_UA) && run->origin != n->id) ||
+	       (node_planted(n, PLANT_MODE_UA_LOST) && run->service->ops->id == MODE_SERVICE_ID && n->id == 2);
+}
+
+static bool forgets_publish(const struct node *n, const struct effects_run *run)
+{
+	uint16_t service = run->service->ops->id;
+
+	return (node_planted(n, PLANT_NO_PUBLISH) && service == PR_SERVICE_ID) ||
+	       (node_planted(n, PLANT_CAPACITY_NOT_TOLD) && service == MEDIA_SERVICE_ID && run->origin != n->id);
+}
 
 static void run_effects(void *arg, struct effects_run *run)
 {
 	struct node *n = arg;
-	bool is_pr = run->service->ops->id == PR_SERVICE_ID;
 
 	for (uint32_t i = 0; i < run->n; i++) {
 		struct effect *e = (struct effect *)&run->effect[i];
 
-		if (e->kind == EFFECT_DRAIN && planted(n, PLANT_SKIP_DRAIN))
+		if (e->kind == EFFECT_DRAIN && node_planted(n, PLANT_SKIP_DRAIN))
 			e->kind = EFFECT_PUBLISH;
-		if (e->kind == EFFECT_UA && (planted(n, PLANT_FORGET_UA) ||
-					     (planted(n, PLANT_LOCAL_UA) && run->origin != n->id)))
-			e->kind = EFFECT_OWNER;
-		if (is_pr && (e->kind == EFFECT_DRAIN || e->kind == EFFECT_PUBLISH) && planted(n, PLANT_NO_PUBLISH))
-			e->kind = EFFECT_OWNER;
+		if ((e->kind == EFFECT_UA && forgets_ua(n, run)) ||
+		    ((e->kind == EFFECT_DRAIN || e->kind == EFFECT_PUBLISH) && forgets_publish(n, run)))
+			e->kind = EFFECT_OWNER; /* which means nothing here */
 	}
 	effects_run(&n->d, run);
 }
 
 static void publish_all(void *arg)
 {
-	effects_publish_all(&((struct node *)arg)->d);
+	struct node *n = arg;
+
+	n->publishing = true;
+	effects_publish_all(&n->d);
+	n->publishing = false;
 }
 
 static void state_changed(void *arg, enum cluster_state s, const char *why)
@@ -227,8 +80,10 @@ static void state_changed(void *arg, enum cluster_state s, const char *why)
 	struct node *n = arg;
 
 	sim_trace(n->sim, "%s: %s", cluster_state_name(s), why);
-	if (s == CLUSTER_SERVING && !n->dying)
+	if (s == CLUSTER_SERVING && !n->dying) {
 		history_anchor(n);
+		told_check_owed(n);
+	}
 	effects_state_changed(&n->d, s, why);
 }
 
@@ -236,7 +91,7 @@ static bool harmless(void *arg, uint32_t node, bool node_down)
 {
 	struct node *n = arg;
 
-	return planted(n, PLANT_SKIP_FENCING_WAIT) || effects_harmless(&n->d, node, node_down);
+	return node_planted(n, PLANT_SKIP_FENCING_WAIT) || effects_harmless(&n->d, node, node_down);
 }
 
 enum cluster_state __real_cluster_state(const struct cluster *c);
@@ -265,14 +120,25 @@ void __wrap_lu_barrier_start(struct lu_barrier *b)
 	struct node *n = sim_world()->cur;
 	const struct ownership *o = b->lu->control_data;
 
-	if (planted(n, PLANT_NO_BARRIER)) {
+	if (node_planted(n, PLANT_NO_BARRIER)) {
 		b->msg.fn = barrier_lies;
 		mailbox_post(&n->d.core.control, &b->msg);
 		return;
 	}
-	if (planted(n, PLANT_CLOSE_EARLY) && b == o->barrier)
+	if (node_planted(n, PLANT_CLOSE_EARLY) && b == o->barrier)
 		b->drain = false;
+	if (node_planted(n, PLANT_RESET_NO_DRAIN) && b->abort)
+		b->drain = false;
+	if (node_planted(n, PLANT_MISSED_UNTOLD) && n->publishing)
+		b->nua = 0;
 	__real_lu_barrier_start(b);
+}
+
+bool __real_range_lock_wait(struct lu_shard *shard, struct scsi_cmd *cmd);
+bool __wrap_range_lock_wait(struct lu_shard *shard, struct scsi_cmd *cmd);
+bool __wrap_range_lock_wait(struct lu_shard *shard, struct scsi_cmd *cmd)
+{
+	return !node_planted(sim_world()->cur, PLANT_NO_RANGE_LOCK) && __real_range_lock_wait(shard, cmd);
 }
 
 /* daemon/main.c's */
@@ -336,6 +202,7 @@ static void make_lus(struct node *n)
 		lu->disk_params = (struct disk_params){ .handler = "simulated", .path = path[i], .block_size = 512 };
 		lu->mode_default.wce = true;
 		lu->mode = memdup(&lu->mode_default, sizeof(lu->mode_default));
+		lu->mode_saved = memdup(&lu->mode_default, sizeof(lu->mode_default));
 		n->lun[i] = (struct lun_entry){ .lun = i, .lu = lu };
 	}
 	n->d.core.lu = n->lus;
@@ -386,12 +253,12 @@ static const struct config *the_config(const struct sim *s)
 
 static void join(struct node *n)
 {
-	const struct service services[] = { { &alua_service_ops, n->d.alua }, { &followed_ops, n },
-					    { &media_service_ops, n->d.media } };
+	const struct service services[] = { { &alua_service_ops, n->d.alua }, service_row(n, 0), service_row(n, 1),
+					    service_row(n, 2), service_row(n, 3) };
 	const struct cluster_callbacks cb = { n, run_effects, publish_all, state_changed, harmless, NULL, NULL };
 	struct cluster_node nodes[NODES];
 	struct cluster_params p = { .name = "sim", .node = n->id, .nodes = nodes, .nnodes = n->sim->nodes, .state_dir = "sim",
-				    .services = services, .nservices = 3, .loop = n->d.loop, .control = &n->d.core.control };
+				    .services = services, .nservices = sizeof(services) / sizeof(services[0]), .loop = n->d.loop, .control = &n->d.core.control };
 	char err[512];
 
 	for (uint32_t i = 0; i < n->sim->nodes; i++)
@@ -428,10 +295,20 @@ static void log_in(struct node *n, unsigned initiator)
 	nexus_attach(&se->nexus, &n->reactor[initiator % REACTORS]);
 }
 
+/* daemon/main.c's on_lu_reset(), but for removable media */
+static void lu_reset(void *arg, struct lu *lu)
+{
+	struct node *n = arg;
+
+	if (node_planted(n, PLANT_RESET_KEEPS))
+		return;
+	pr_cmd_lu_reset(&n->d.pr_cmd, lu);
+	modes_lu_reset(&n->d, lu);
+}
+
 static void wire(struct node *n)
 {
-	n->proposer.propose = propose;
-	CDS_INIT_LIST_HEAD(&n->tagged);
+	service_wire(n);
 	pr_cmd_init(&n->d.pr_cmd, n->d.pr, &n->proposer);
 	n->d.pr_cmd.serving = is_serving;
 	n->d.pr_cmd.serving_arg = n;
@@ -439,6 +316,15 @@ static void wire(struct node *n)
 	n->d.core.hook[HOOK_PR_OUT].fn = pr_out;
 	n->d.core.hook[HOOK_PR_OUT].arg = n;
 	n->d.core.hook[HOOK_RTPG].fn = rtpg_cmd;
+	n->d.core.lu_reset.fn = lu_reset;
+	n->d.core.lu_reset.arg = n;
+	if (!node_planted(n, PLANT_RESET_LOCAL))
+		n->d.core.everywhere.fn = tasks_everywhere;
+	n->d.core.everywhere.arg = &n->d;
+	modes_init(&n->d);
+	sessions_init(&n->d);
+	if (node_planted(n, PLANT_NEXUS_KEEPS))
+		n->d.core.nexus_news.detached = NULL;
 }
 
 void node_boot(struct node *n)
@@ -506,6 +392,7 @@ static void free_lu(struct node *n, unsigned i)
 
 static void free_process(struct node *n)
 {
+	n->d.core.nexus_news.detached = NULL;
 	cluster_stop(n->d.cluster);
 	come_to_rest(n);
 	for (unsigned i = 0; i < SLOTS; i++) {
@@ -517,6 +404,7 @@ static void free_process(struct node *n)
 		}
 		sl->busy = false;
 	}
+	memset(n->tmf, 0, sizeof(n->tmf));
 	for (unsigned i = 0; i < INITIATORS; i++)
 		nexus_detach(&n->session[i].nexus);
 	for (unsigned i = 0; i < n->sim->groups; i++)
@@ -524,6 +412,8 @@ static void free_process(struct node *n)
 	pr_cmd_fini(&n->d.pr_cmd);
 	alua_service_free(n->d.alua);
 	media_service_free(n->d.media);
+	mode_service_clear(&n->d.modes);
+	directory_clear(&n->d.sessions.own);
 	pr_service_free(n->d.pr);
 	free(n->d.ownership);
 	for (unsigned i = 0; i < REACTORS; i++) {
@@ -539,6 +429,8 @@ void node_new_nexus(struct node *n, unsigned initiator)
 	for (unsigned i = 0; i < SLOTS; i++) /* the driver detaches a nexus when its commands have ended */
 		if (n->slot[i].busy && n->slot[i].initiator == initiator)
 			return;
+	if (load_tmf_busy(n, initiator))
+		return;
 	n->sim->cur = n;
 	n->sim->count.logins++;
 	sim_trace(n->sim, "initiator %u logs in again", initiator);

@@ -23,7 +23,16 @@
 	X(SKIP_FLUSH, 200, "devices are closed without a flush") \
 	X(SKIP_APPLY, 200, "one node leaves out an operation") \
 	X(APPLY_TWICE, 200, "an operation is proposed twice") \
-	X(TORN_SNAPSHOT, 2000, "a snapshot is restored only in part")
+	X(TORN_SNAPSHOT, 2000, "a snapshot is restored only in part") \
+	X(MODE_UA_LOST, 500, "one node forgets the unit attentions of MODE SELECT") \
+	X(MODE_NO_PERSIST, 2000, "MODE SELECT with SP=1 is answered without being durable") \
+	X(NEXUS_KEEPS, 2000, "the end of an I_T nexus does not release what it has by RESERVE") \
+	X(RESET_KEEPS, 2000, "a LOGICAL UNIT RESET releases no RESERVE and resets no mode parameter") \
+	X(RESET_NO_DRAIN, 2000, "an abort does not wait for the commands under way") \
+	X(RESET_LOCAL, 500, "a LOGICAL UNIT RESET concerns the commands of its own node only") \
+	X(CAPACITY_NOT_TOLD, 500, "a new capacity is published by the owner only") \
+	X(NO_RANGE_LOCK, 2000, "others get past the range that a COMPARE AND WRITE has locked") \
+	X(MISSED_UNTOLD, 4000, "a node that takes a snapshot tells its I_T nexuses nothing of what it has missed")
 
 #define PLANT_ENUM(name, seeds, what) PLANT_##name,
 enum plant { PLANTS(PLANT_ENUM) PLANT_COUNT };

@@ -16,7 +16,6 @@
 #include "tests/sim/sim.h"
 
 #define ACTIONS 60
-#define VALUES 4096
 #define STEPS_MAX 200000
 
 static struct sim *world; /* what link-level replacements of the daemon's functions find */
@@ -232,7 +231,7 @@ static void act(struct sim *s)
 {
 	struct node *n = &s->node[1 + sim_random(s) % s->nodes];
 
-	switch (sim_random(s) % 24) {
+	switch (sim_random(s) % 25) {
 	case 0:
 		if (n->running && may_fault(s) && !s->partitions)
 			crash(s, n, REPLOG_NODE_DOWN);
@@ -285,8 +284,11 @@ static void act(struct sim *s)
 			blackout_check(s);
 		}
 		break;
+	case 17:
+		load_resize(s);
+		break;
 	default:
-		for (unsigned k = sim_random(s) % 6; k; k--)
+		for (unsigned k = sim_random(s) % 8; k; k--)
 			load_one(s);
 	}
 }
@@ -303,6 +305,9 @@ static bool at_rest(struct sim *s)
 		for (unsigned k = 0; k < SLOTS; k++)
 			if (n->slot[k].busy)
 				return false;
+		for (unsigned k = 0; k < INITIATORS; k++)
+			if (load_tmf_busy(n, k))
+				return false;
 	}
 	return crm_settled(s);
 }
@@ -318,6 +323,9 @@ static void say_what_is_missing(struct sim *s)
 			if (n->slot[k].busy)
 				sim_fail(s, "at the end command %u of initiator %u on node %u has no answer", n->slot[k].value,
 					 n->slot[k].initiator, i);
+		for (unsigned k = 0; k < INITIATORS; k++)
+			if (load_tmf_busy(n, k))
+				sim_fail(s, "at the end a task management function of initiator %u on node %u has no answer", k, i);
 	}
 	sim_fail(s, "at the end a group has no owner");
 }
@@ -350,6 +358,8 @@ static void finish(struct sim *s)
 	if (!*s->broken && !at_rest(s))
 		say_what_is_missing(s);
 	history_check_equal(s);
+	if (!*s->broken)
+		history_reservations_end(s);
 }
 
 static void init(struct sim *s, uint64_t seed)
@@ -361,12 +371,14 @@ static void init(struct sim *s, uint64_t seed)
 	s->two_node = s->nodes == 2;
 	s->groups = 1 + sim_random(s) % LUS;
 	s->any_fault = chance(s, 3); /* with power losses of all nodes */
+	s->spc2 = chance(s, 4);
 	s->base_known = true;
 	s->nhistories = 1;
 	s->history[0] = (struct history){ .parent = -1, .lu = -1 };
 	for (unsigned i = 0; i < LUS; i++)
-		s->history[0].pr[i] = (struct pr_model){ .nexuses = INITIATORS * s->nodes, .ports = s->nodes,
-							 .holder = PR_MODEL_NOBODY };
+		lu_model_init(&s->history[0].model[i], INITIATORS, s->nodes);
+	for (unsigned i = 0; i < LUS; i++)
+		s->medium_blocks[i] = BLOCKS;
 	for (uint32_t i = 1; i <= s->nodes; i++) {
 		s->node[i].sim = s;
 		s->node[i].id = i;
@@ -396,6 +408,7 @@ static bool run(uint64_t seed, enum plant plant, bool trace, struct sim *s)
 		node_die(&s->node[i], REPLOG_NODE_DOWN);
 		store_free(&s->node[i].store);
 	}
+	machine_free_closed(s);
 	free(s->acked);
 	return !*s->broken;
 }
@@ -415,6 +428,7 @@ static bool run_scale(struct sim *s, unsigned registrants)
 		node_die(&s->node[i], REPLOG_NODE_DOWN);
 		store_free(&s->node[i].store);
 	}
+	machine_free_closed(s);
 	free(s->acked);
 	return !*s->broken;
 }
@@ -451,6 +465,29 @@ static void add(struct sim *total, const struct sim *s)
 	total->steps += s->steps;
 }
 
+static void say(const struct sim *total, uint64_t seeds)
+{
+	const struct {
+		uint64_t n;
+		const char *what;
+	} counts[] = {
+		{ total->count.writes, "writes" },	  { total->count.reads, "reads" },
+		{ total->count.compares, "COMPARE AND WRITE" }, { total->count.pr_good, "PR OUT good" },
+		{ total->count.pr_other, "not" },	  { total->count.reserves, "RESERVE" },
+		{ total->count.settings, "settings" },	  { total->count.tmfs, "task management functions" },
+		{ total->count.resizes, "resizes" },	  { total->count.conflicts, "conflicts" },
+		{ total->count.owed, "unit attentions missed" }, { total->count.notready, "not ready" },
+		{ total->count.moves, "moves" },	  { total->count.crashes, "crashes" },
+		{ total->count.partitions, "partitions" }, { total->count.blackouts, "power losses of all" },
+		{ total->count.stops, "orderly stops" },  { total->count.logins, "new sessions" },
+	};
+
+	printf("%llu schedules, %llu steps:", (unsigned long long)seeds, (unsigned long long)total->steps);
+	for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++)
+		printf("%s %llu %s", i ? "," : "", (unsigned long long)counts[i].n, counts[i].what);
+	putchar('\n');
+}
+
 static int many(struct sim *s, uint64_t from, uint64_t seeds)
 {
 	static struct sim total;
@@ -465,14 +502,7 @@ static int many(struct sim *s, uint64_t from, uint64_t seeds)
 		}
 		add(&total, s);
 	}
-	printf("%llu schedules, %llu steps: %llu writes, %llu reads, %llu PR OUT good, %llu not, %llu conflicts, %llu not ready, "
-	       "%llu moves, %llu crashes, %llu partitions, %llu power losses of all, %llu orderly stops, %llu new sessions\n", (unsigned long long)seeds,
-	       (unsigned long long)total.steps, (unsigned long long)total.count.writes, (unsigned long long)total.count.reads,
-	       (unsigned long long)total.count.pr_good, (unsigned long long)total.count.pr_other,
-	       (unsigned long long)total.count.conflicts, (unsigned long long)total.count.notready,
-	       (unsigned long long)total.count.moves, (unsigned long long)total.count.crashes,
-	       (unsigned long long)total.count.partitions, (unsigned long long)total.count.blackouts,
-	       (unsigned long long)total.count.stops, (unsigned long long)total.count.logins);
+	say(&total, seeds);
 	return failed != 0;
 }
 

@@ -2,16 +2,23 @@
 /*
  * The simulator: a whole cluster in one process, one thread, on one seed.
  *
- *   real:      cluster/ (facade, replog, persist), pr-sync/, alua/, core/ (decoder, gates, barriers, reservations, rw),
- *              daemon/effects.c, daemon/ownership.c
+ *   real:      cluster/ (facade, replog, persist), pr-sync/, alua/, media/, core/ (decoder, gates, barriers, reservations, rw,
+ *              range locks, task management, mode pages), daemon/effects.c, ownership.c, modes.c, media.c, tasks.c, sessions.c
  *   simulated: what those touch of the world, by giving the linker other definitions of the same functions:
  *     net.c      cpg_link_*, quorum_watch_*      virtual synchrony, rings, quorum, partitions
  *     machine.c  mailbox_*, worker_*, store_file_open, disk_handler_open, qb_loop_timer_*, buffers, clock, randomness
  *     node.c     a node: main.c's wiring, its death; the faults planted between the real parts (plant.h)
- *     load.c     initiators: writes, reads, PERSISTENT RESERVE IN and OUT over every path
+ *     service.c  the replicated services, each accompanied by its history
+ *     load.c     initiators over every path: slots, answers, what is sent next
+ *     load_rw.c  reads, writes, COMPARE AND WRITE
+ *     load_pr.c  PERSISTENT RESERVE IN and OUT, RESERVE and RELEASE of SPC-2
+ *     load_lu.c  MODE SELECT and SENSE, SET and REPORT TIMESTAMP, LOG SELECT, READ CAPACITY; the operator's resizes
+ *     load_tmf.c task management
  *     scale.c    many registrants
  *     crm.c      the cluster manager: who owns a group, fencing
+ *     model.c    the state of a logical unit by naive rules
  *     history.c  what is true: the tree of histories, each with the naive model's state; all verdicts
+ *     history_told.c  who has to be told by unit attentions
  *     sim.c      the schedule and its end
  *
  *   nexus = initiator × nodes + node - 1, the same number in the model.
@@ -29,17 +36,23 @@
 #include "core/nexus.h"
 #include "daemon/config/config.h"
 #include "daemon/daemon.h"
+#include "core/tmf.h"
+#include "tests/sim/model.h"
 #include "tests/sim/plant.h"
-#include "tests/unit/pr-sync/fake_pr_model.h"
 
 #define NODES 5	     /* at most; ids 1 … nodes */
 #define INITIATORS 3
 #define LUS 2	     /* LU i is alone in group i */
-#define BLOCKS 8
+#define LU_ALL LUS   /* of an operation: every LU is concerned */
+#define BLOCKS 8     /* at the beginning */
+#define BLOCKS_MAX 16
 #define REACTORS 2
 #define SLOTS 24     /* commands of a node */
-#define HISTORIES 4096
-#define STORE_KEYS 16
+#define TMFS 6	     /* task management functions of a node */
+#define FOLLOWED 4   /* services with a history */
+#define HISTORIES 1024
+#define STORE_KEYS 24
+#define VALUES 4096   /* identities of a schedule */
 
 struct sim;
 struct node;
@@ -48,25 +61,50 @@ struct node;
 struct history {
 	int parent; /* -1: the first of an era */
 	uint32_t op, depth;
-	int lu; /* that op was about, or -1 */
+	int lu; /* that op was about; -1: none in particular */
 	uint8_t status;
-	struct pr_model pr[LUS];
+	enum model_kind kind;
+	uint64_t step; /* when a member applied it first */
+	struct lu_model model[LUS];
 };
 
-enum op_kind { OP_READ, OP_WRITE, OP_PR_OUT, OP_PR_KEYS, OP_PR_RESERVATION };
+enum op_kind {
+	OP_READ, OP_WRITE, OP_COMPARE_AND_WRITE,
+	OP_PR_OUT, OP_PR_KEYS, OP_PR_RESERVATION, OP_RESERVE, OP_RELEASE,
+	OP_MODE_SELECT, OP_MODE_SENSE, OP_SET_TIMESTAMP, OP_REPORT_TIMESTAMP, OP_LOG_SELECT, OP_CAPACITY,
+	OP_KINDS,
+};
 
 /* A command of an initiator. */
 struct slot {
 	struct scsi_cmd cmd;
 	struct node *node;
 	bool busy, reached; /* reached: the write is on the medium */
+	bool served; /* the node did when it was sent */
+	bool ended;  /* what was to end it has been answered */
 	enum op_kind kind;
 	unsigned initiator, lu, block;
 	uint32_t value;	   /* unique; also the identity of a PR OUT */
 	uint32_t sampled;  /* what a read found */
+	uint32_t expected; /* COMPARE AND WRITE */
 	int frontier;	   /* what was acknowledged when it was sent */
 	uint64_t step;
 	struct pr_model_op pr;
+};
+
+struct sim_tmf { /* a task management function of an initiator */
+	struct tmf tmf;
+	struct node *node;
+	bool busy, everywhere;
+	unsigned initiator, lu;
+	uint32_t value; /* commands with lower ones were sent before it */
+};
+
+struct followed { /* a replicated service with its history; its state for the log */
+	struct node *node;
+	unsigned kind;
+	void *state;
+	struct service_ops ops;
 };
 
 struct event { /* in a node's stream */
@@ -100,6 +138,7 @@ struct handle { /* an open device */
 	unsigned lu, inflight;
 	uint64_t epoch;
 	bool dirty;
+	struct handle *next_closed;
 };
 
 struct store_value {
@@ -118,7 +157,11 @@ struct sim_store { /* stable storage: survives the node */
 struct session {
 	struct nexus nexus;
 	uint64_t since; /* step */
-	uint64_t told_preempted[LUS], told_released[LUS]; /* step at which it was last told, + 1 */
+	uint64_t told[LUS][TELLS]; /* step at which it was last told, + 1 */
+	uint16_t owed[LUS]; /* 1 << enum tell: its node was away when it happened, and has it from a snapshot … */
+	uint64_t owed_since; /* … taken at this step */
+	uint64_t ends_own[LUS]; /* step at which it last asked for the end of its own commands, + 1 */
+	bool reserves[LUS]; /* it has sent RESERVE */
 };
 
 struct node {
@@ -138,11 +181,14 @@ struct node {
 	struct lu *lus[LUS];
 	struct session session[INITIATORS];
 	struct slot slot[SLOTS];
+	struct sim_tmf tmf[TMFS];
+	struct followed followed[FOLLOWED];
 	struct proposer proposer; /* in front of the log's */
 	struct cds_list_head tagged; /* its proposals under way */
 	uint32_t proposing;	  /* identity of the operation under way in it */
 	int history;		  /* of its state, index into sim->history */
-	int restored; /* by the last snapshot; -1 */
+	int restored;		  /* by the last snapshot; -1 */
+	bool publishing;	  /* everything anew, after it */
 	bool from_disk;		  /* … as far as it can know: its state is what it has loaded */
 	bool left;		  /* its goodbye is through */
 	int at_death;		  /* history at the last power loss */
@@ -176,7 +222,7 @@ struct sim {
 	struct node node[NODES + 1]; /* [0] unused */
 	uint32_t nodes, groups;
 	uint64_t seed, rng, now, steps;
-	bool two_node, any_fault, trace;
+	bool two_node, any_fault, spc2, trace; /* spc2: its initiators prefer RESERVE */
 	bool unfollowed; /* by the model, see scale.c */
 	unsigned partitions;
 	uint64_t ring_seq;
@@ -190,15 +236,15 @@ struct sim {
 	int lu_frontier[LUS];	       /* the newest acknowledged that was about this LU; what is about others may come first */
 	int old_frontier[LUS];	       /* lu_frontier when all had lost power */
 	bool base_known; /* false: after a power loss of all, until one serves */
-	uint32_t medium[LUS][BLOCKS];
+	uint32_t medium[LUS][BLOCKS_MAX], medium_blocks[LUS];
 	uint64_t medium_epoch[LUS];
-	struct handle *open[LUS][NODES + 1];
+	struct handle *open[LUS][NODES + 1], *closed;
 	uint8_t *acked; /* by value: its write was acknowledged, or taken back for good */
 	uint32_t values;
 	struct crm_group crm[LUS];
 	struct {
 		uint64_t writes, conflicts, reads, pr_good, pr_other, moves, crashes, blackouts, partitions, notready, stops,
-			logins;
+			logins, settings, reserves, tmfs, resizes, compares, owed;
 	} count;
 };
 
@@ -232,6 +278,7 @@ bool machine_io(struct node *n);
 bool machine_timer(struct node *n);
 uint64_t machine_next_timer(const struct node *n);
 void machine_reset(struct node *n);
+void machine_free_closed(struct sim *s);
 void store_free(struct sim_store *st);
 
 /* node.c */
@@ -241,13 +288,34 @@ void node_die(struct node *n, enum replog_gone_reason reason);
 void node_stop(struct node *n); /* an orderly end begins */
 void node_new_nexus(struct node *n, unsigned initiator); /* a session ends, and another begins */
 bool node_step(struct node *n);
+bool node_planted(const struct node *n, enum plant p);
+struct proposer *__real_cluster_proposer(struct cluster *c);
 enum cluster_state __real_cluster_state(const struct cluster *c);
 bool node_serving(const struct node *n);
 unsigned nexus_of(const struct sim *s, unsigned initiator, uint32_t node);
 int nexus_number(const struct sim *s, const struct nexus_id *id);
 
-/* load.c */
+/* service.c */
+struct service service_row(struct node *n, unsigned kind);
+void service_wire(struct node *n);
+
+/* load*.c */
 void load_one(struct sim *s);
+struct slot *slot_get(struct node *n, enum op_kind kind, unsigned initiator, unsigned lu); /* NULL: none is free */
+void slot_start(struct slot *sl, const void *data, uint32_t len); /* data NULL: len bytes are expected */
+void load_rw(struct node *n, unsigned initiator, unsigned lu);
+void load_rw_good(struct slot *sl);
+bool load_rw_sense(const struct slot *sl, sense_t sense); /* whether the state asks for it */
+void load_pr(struct node *n, unsigned initiator, unsigned lu);
+void load_pr_good(struct slot *sl);
+void load_pr_out(struct node *n, unsigned initiator, unsigned lu, const struct pr_model_op *c);
+void load_spc2(struct node *n, unsigned initiator, unsigned lu);
+void load_lu(struct node *n, unsigned initiator, unsigned lu);
+void load_lu_good(struct slot *sl);
+bool load_lu_sense(const struct slot *sl, sense_t sense);
+void load_resize(struct sim *s);
+void load_tmf(struct node *n, unsigned initiator, unsigned lu);
+bool load_tmf_busy(const struct node *n, unsigned initiator);
 
 /* crm.c */
 void crm_act(struct sim *s);
@@ -258,8 +326,14 @@ void crm_node_gone(struct sim *s, uint32_t node);
 bool crm_settled(struct sim *s);
 
 /* history.c */
-uint8_t history_apply(struct node *n, uint32_t op, unsigned lu, const struct pr_model_op *c); /* the model's status */
-void history_acknowledged(struct node *n, uint32_t op, uint64_t since, uint8_t status);
+uint8_t history_apply(struct node *n, uint32_t op, unsigned lu, const struct model_op *c); /* the model's status */
+void history_members(struct node *n, uint64_t position, const uint32_t *member, size_t members);
+void history_restored(struct node *n, int history); /* from a snapshot */
+/* since, from: step and state of the proposer when it was proposed. */
+void history_acknowledged(struct node *n, uint32_t op, uint64_t since, int from, uint8_t status);
+bool history_descends(const struct sim *s, int of, int from);
+/* Is there a state that n can have had since sl was sent which is as is() says? Always, where that is not known. */
+bool history_some(const struct node *n, const struct slot *sl, bool (*is)(const struct lu_model *m, const struct slot *sl));
 void history_anchor(struct node *n);
 void history_medium(struct node *n, struct slot *sl, bool write);
 void history_conflict(struct node *n, struct slot *sl);
@@ -267,7 +341,15 @@ void history_pr_in(struct node *n, struct slot *sl);
 void history_blackout(struct sim *s);
 bool history_is_holder(const struct node *n);
 void history_check_equal(struct sim *s);
+void history_reservations_end(struct sim *s);
 bool history_same_bytes(const struct node *a, const struct node *b);
+
+/* history_told.c */
+void told_note(struct slot *sl, uint16_t code);
+void told_check(struct node *n, int at, uint64_t since);
+void told_owed(struct node *n, int before);
+void told_check_owed(struct node *n);
+bool told_cleared(const struct session *se, unsigned lu, uint64_t since); /* that commands were ended by another */
 
 /* sim.c */
 bool sim_steps(struct sim *s, unsigned n); /* false: nothing was left to do before the end */

@@ -271,6 +271,7 @@ void pr_model_power_loss(struct pr_model *m)
 	if (m->aptpl) {
 		kept = *m;
 		kept.generation = 0;
+		kept.reserved_by = 0;
 	}
 	*m = kept;
 }
