@@ -19,6 +19,7 @@
  *     model.c    the state of a logical unit by naive rules
  *     history.c  what is true: the tree of histories, each with the naive model's state; all verdicts
  *     history_told.c  who has to be told by unit attentions
+ *     history_disk.c  what is there after a power loss of all
  *     sim.c      the schedule and its end
  *
  *   nexus = initiator × nodes + node - 1, the same number in the model.
