@@ -83,6 +83,8 @@ bool load_lu_sense(const struct slot *sl, sense_t sense)
 	if (sense == SENSE_INVALID_FIELD_IN_CDB)
 		return sl->kind == OP_SET_TIMESTAMP && history_some(sl->node, sl, no_scsip);
 	/* version 1 of the protocol is in use, or its end is not known */
+	if (sl->kind == OP_MODE_SENSE)
+		return sense == SENSE_SAVING_NOT_SUPPORTED;
 	return sets && (sense == SENSE_INVALID_OPCODE || sense == SENSE_ABORTED_COMMAND);
 }
 
