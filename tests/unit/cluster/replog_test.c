@@ -546,6 +546,91 @@ static void whole_restart_takes_the_newest_state(void **state)
 }
 
 /* Two histories that both acknowledged something are never merged. */
+/* ---- which state goes on ---- */
+
+/* It has the state and its part in what comes is waited for, but the others know what it may own only by the VIEW. */
+static void a_joiner_serves_when_a_view_has_named_it(void **state)
+{
+	(void)state;
+	for (unsigned seed = 0; seed < 200; seed++) {
+		struct fake *f = up(3);
+		bool synced = false;
+
+		fake_kill(f, 3);
+		fake_settle(f);
+		f->rng = seed;
+		fake_start(f, 3);
+		while (!fake_serving(f, 3)) {
+			struct replog_member_info m[3];
+
+			assert_true(fake_step(f));
+			if (replog_members(f->node[3].log, m, 3) == 3)
+				synced |= m[2].synced;
+		}
+		assert_true(synced);
+		assert_int_equal(f->node[3].toy.joined[3], 2);
+		fake_settle(f);
+		fake_fini(f);
+	}
+}
+
+/* Memberships are cheap, what was acknowledged is not: a side that has had more of them, and no operation, gives way. */
+static void acknowledged_goes_before_more_memberships(void **state)
+{
+	struct fake *f = up(3);
+	size_t a;
+
+	(void)state;
+	f->two_node = true;
+	fake_partition(f, 1u << 1);
+	fake_settle(f);
+	a = fake_propose(f, 1, (struct toy_op){ .cell = 3, .value = 9, .persist = 1 });
+	fake_settle(f);
+	assert_int_equal(f->proposal[a].status, PROPOSE_OK);
+	for (unsigned i = 0; i < 3; i++) {
+		fake_kill(f, 3);
+		fake_settle(f);
+		fake_start(f, 3);
+		fake_settle(f);
+	}
+	assert_int_equal(f->node[2].toy.cell[3], 0);
+	fake_heal(f);
+	fake_settle(f);
+	for (uint32_t i = 1; i <= 3; i++) {
+		assert_true(fake_serving(f, i));
+		assert_int_equal(f->node[i].toy.cell[3], 9);
+	}
+	fake_fini(f);
+}
+
+/* What a quorum has begun with after a loss of all goes on, however often the members before had changed. */
+static void a_later_start_goes_before_more_memberships(void **state)
+{
+	struct fake *f = up(3);
+	struct replog_lineage *later, *longer;
+
+	(void)state;
+	fake_propose(f, 1, (struct toy_op){ .cell = 3, .value = 9, .persist = 1 });
+	fake_settle(f);
+	for (uint32_t i = 1; i <= 3; i++)
+		fake_crash(f, i);
+	later = &f->node[1].disk;
+	longer = &f->node[2].disk;
+	later->era += 1;
+	later->generation += 1;
+	later->known[later->nknown++] = later->history = 0xaaaa;
+	longer->generation += 5;
+	longer->known[longer->nknown++] = longer->history = 0xbbbb;
+	f->node[1].disk_cell[3] = 10;
+	fake_start(f, 2);
+	fake_start(f, 1);
+	fake_settle(f);
+	assert_true(fake_serving(f, 1));
+	assert_int_equal(f->node[1].toy.cell[3], 10);
+	assert_int_equal(replog_state(f->node[2].log), CLUSTER_DIVERGED); /* never merged */
+	fake_fini(f);
+}
+
 static void diverged_histories_are_refused(void **state)
 {
 	struct fake *f = up(2);
@@ -828,6 +913,9 @@ int main(void)
 		cmocka_unit_test(an_acknowledgement_of_another_stream_is_not_waited_for),
 		cmocka_unit_test(joiner_alone_with_old_state_waits),
 		cmocka_unit_test(whole_restart_takes_the_newest_state),
+		cmocka_unit_test(a_joiner_serves_when_a_view_has_named_it),
+		cmocka_unit_test(acknowledged_goes_before_more_memberships),
+		cmocka_unit_test(a_later_start_goes_before_more_memberships),
 		cmocka_unit_test(diverged_histories_are_refused),
 		cmocka_unit_test(fenced_side_of_a_split_rejoins),
 		cmocka_unit_test(digest_mismatch_heals),
