@@ -32,7 +32,8 @@ static const char usage[] =
 	"A first try, without file and cluster:\n"
 	"      --standalone       one node, target " STANDALONE_TARGET "\n"
 	"      --lun PATH[,size=10G][,null][,direct][,ro][,removable][,cdrom][,thin]\n"
-	"            [,block=4096][,thin_threshold=PERCENT][,fault=RULE][,key=FILE]\n"
+	"            [,block=4096][,physical_block_exp=N][,thin_threshold=PERCENT]\n"
+	"            [,fault=RULE][,key=FILE]\n"
 	"            [,protection=TYPE[,target_tags]]\n"
 	"                         the next LUN: 0, 1, ...; a missing file is created, sparse\n"
 	"      --portal ADDR:PORT listen there (" STANDALONE_PORTAL ")\n"
@@ -146,6 +147,15 @@ static int lun_word(struct parse *p, struct option_lun *l, const char *word)
 		l->block_size = size;
 		return 0;
 	}
+	if (!strncmp(word, "physical_block_exp=", 19)) {
+		uint64_t exp;
+
+		if (value_uint(word + 19, PHYSICAL_BLOCK_EXP_MAX, &exp) < 0)
+			return bad(p, "--lun %s: \"%s\" is not an exponent from 0 to %d, e.g. physical_block_exp=3", l->path,
+				   word + 19, PHYSICAL_BLOCK_EXP_MAX);
+		l->physical_block_exp = exp;
+		return 0;
+	}
 	if (!strncmp(word, "thin_threshold=", 15)) {
 		uint64_t percent;
 
@@ -184,7 +194,7 @@ static int lun_word(struct parse *p, struct option_lun *l, const char *word)
 		}
 	}
 	return bad(p, "--lun %s: \"%s\" is not known; use size=N, null, direct, ro, removable, cdrom, thin,"
-		      " block=N, thin_threshold=N, protection=N, target_tags, fault=RULE, key=FILE", l->path, word);
+		      " block=N, physical_block_exp=N, thin_threshold=N, protection=N, target_tags, fault=RULE, key=FILE", l->path, word);
 }
 
 static int take_lun(struct parse *p, const char *spec)
@@ -196,7 +206,8 @@ static int take_lun(struct parse *p, const char *spec)
 	if (!grown)
 		return bad(p, "--lun: out of memory");
 	o->lun = grown;
-	l = memset(&o->lun[o->nluns], 0, sizeof(*l));
+	l = &o->lun[o->nluns];
+	*l = (struct option_lun){ .physical_block_exp = -1 };
 	rest = strdup(spec);
 	if (!rest)
 		return bad(p, "--lun: out of memory");

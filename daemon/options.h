@@ -17,6 +17,7 @@ struct option_lun {
 	uint64_t size; /* bytes; 0 = as found */
 	bool null, direct, ro, thin, removable, cdrom;
 	uint32_t block_size; /* bytes; 0 = the default */
+	int physical_block_exp; /* -1 = the default */
 	uint8_t thin_threshold; /* percent; implies thin */
 	unsigned protection; /* type, 0 = none */
 	bool target_tags; /* application_tag: target */

@@ -72,7 +72,9 @@ static int make_lu(const struct option_lun *o, size_t i, struct config_lu *l, st
 	l->application_tag_ours = o->target_tags;
 	if (o->protection && config_protection_path(l, NULL) < 0)
 		return config_no_memory(err);
-	if (l->disk.block_size == BLOCK_SIZE_DEFAULT)
+	if (o->physical_block_exp >= 0)
+		l->lb_per_pb_exp = o->physical_block_exp;
+	else if (l->disk.block_size == BLOCK_SIZE_DEFAULT)
 		l->lb_per_pb_exp = PHYSICAL_BLOCK_EXP_DEFAULT;
 	l->thin = o->thin;
 	l->removable = o->removable || o->cdrom;

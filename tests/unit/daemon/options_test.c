@@ -54,13 +54,15 @@ static void test_standalone(void **state)
 	struct options o;
 	(void)state;
 
-	assert_int_equal(PARSE(&o, "--standalone", "--lun", "/a,size=10G,direct", "--lun", "b,null,size=1T,ro", "--reactors",
+	assert_int_equal(PARSE(&o, "--standalone", "--lun", "/a,size=10G,direct", "--lun", "b,null,size=1T,ro,physical_block_exp=0", "--reactors",
 			       "2", "--initiator", "iqn.x", "--initiator", "iqn.y", "--log-level", "debug"), OPTIONS_RUN);
 	assert_int_equal(o.nluns, 2);
 	assert_string_equal(o.lun[0].path, "/a");
 	assert_int_equal(o.lun[0].size, 10ull << 30);
 	assert_true(o.lun[0].direct && !o.lun[0].null && !o.lun[0].ro && !o.lun[0].thin);
 	assert_true(o.lun[1].null && o.lun[1].ro);
+	assert_int_equal(o.lun[0].physical_block_exp, -1); /* as the block size asks for */
+	assert_int_equal(o.lun[1].physical_block_exp, 0);
 	assert_int_equal(o.reactors, 2);
 	assert_int_equal(o.ninitiators, 2);
 	assert_string_equal(o.initiator[1], "iqn.y");
@@ -85,6 +87,8 @@ static void test_refusals(void **state)
 		{ { "sandemd", "--standalone" }, "--lun" },
 		{ { "sandemd", "--standalone", "--lun", "x,null" }, "size" },
 		{ { "sandemd", "--standalone", "--lun", "x,size=10Q" }, "10Q" },
+		{ { "sandemd", "--standalone", "--lun", "x,physical_block_exp=16" }, "15" },
+		{ { "sandemd", "--standalone", "--lun", "x,physical_block_exp=" }, "exponent" },
 		{ { "sandemd", "--standalone", "--lun", "x,size=" }, "size" },
 		{ { "sandemd", "--standalone", "--lun", "x,size=1" }, "64K" },
 		{ { "sandemd", "--standalone", "--lun", "x,frob" }, "frob" },
