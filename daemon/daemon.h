@@ -134,6 +134,8 @@ void effects_link_changed(void *arg);
 void effects_situation(const struct ownership *o, struct alua_situation *out);
 /* The first gate and reservations of a logical unit that no port shows yet. 0 or -ENOMEM. */
 int effects_new_lu(struct daemon *d, struct lu *lu);
+/* Every I_T nexus of the logical unit on this node hears of what has changed without the log. */
+void effects_tell(struct daemon *d, struct lu *lu, enum ua ua);
 /* The ports that show a logical unit have changed: every gate anew; those that are gone (lu->gone) refuse, and are drained
  * when done is called. */
 void effects_relist(struct daemon *d, void (*done)(void *arg, bool ok), void *arg);

@@ -264,6 +264,17 @@ void effects_relist(struct daemon *d, void (*done)(void *arg, bool ok), void *ar
 	job_start(j);
 }
 
+void effects_tell(struct daemon *d, struct lu *lu, enum ua ua)
+{
+	const struct ua_scope all = { .kind = UA_SCOPE_ALL };
+	struct job *j = job_new(d, 1);
+	struct change *c = j ? change_add(j, lu) : NULL;
+
+	if (c)
+		change_ua(c, ua, &all);
+	job_start_or_end(j, "telling initiators of a change");
+}
+
 void effects_group_failed(struct ownership *o)
 {
 	struct job *j = job_new(o->d, o->nlus);

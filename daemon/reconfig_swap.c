@@ -122,7 +122,16 @@ static void grow(struct reconfig_swap *s, const struct config_lu *l)
 		media_resize(s->d, lu, l->disk.size, grown, NULL);
 }
 
-/* What is of no concern to sessions: after all else. */
+/* It is in the Logical Block Provisioning mode page, which no MODE SELECT has changed. */
+static void new_threshold(struct daemon *d, struct lu *lu, uint8_t percent)
+{
+	if (lu->thin_threshold == percent)
+		return;
+	lu->thin_threshold = percent;
+	effects_tell(d, lu, UA_MODE_PARAMETERS_CHANGED);
+}
+
+/* What sessions go on with, and hear of: after all else. */
 static void small_changes(struct reconfig_swap *s)
 {
 	for (size_t i = 0; i < s->diff.n; i++) {
@@ -132,7 +141,7 @@ static void small_changes(struct reconfig_swap *s)
 		if (c->kind != CONFIG_LUN_CHANGED)
 			continue;
 		l = &s->d->config->lu[config_find_lu(s->d->config, c->name)];
-		core_find_lu(&s->d->core, l->name)->thin_threshold = l->thin_threshold;
+		new_threshold(s->d, core_find_lu(&s->d->core, l->name), l->thin_threshold);
 		grow(s, l);
 	}
 }

@@ -133,6 +133,42 @@ static void overflow_becomes_power_on(void **state)
 	drain(&q, many, 8);
 }
 
+/* By pairs: each condition is pending once; a reset stands before what is no reset, and hides what is below it (SAM-5, unit
+ * attention condition precedence: power on, bus device reset, I_T nexus loss, all others). */
+static void precedence_of_each_pair(void **state)
+{
+	static const uint16_t all[] = {
+		UA_POWER_ON, UA_BUS_DEVICE_RESET, UA_IT_NEXUS_LOSS, UA_MEDIUM_MAY_HAVE_CHANGED,
+		UA_MODE_PARAMETERS_CHANGED, UA_LOG_PARAMETERS_CHANGED, UA_RESERVATIONS_PREEMPTED,
+		UA_RESERVATIONS_RELEASED, UA_REGISTRATIONS_PREEMPTED, UA_ASYMMETRIC_ACCESS_CHANGED,
+		UA_CAPACITY_CHANGED, UA_TIMESTAMP_CHANGED, UA_COMMANDS_CLEARED_BY_ANOTHER, UA_THIN_SOFT_THRESHOLD,
+		UA_REPORTED_LUNS_CHANGED,
+	};
+	enum { RESETS = 3, N = sizeof(all) / sizeof(all[0]) }; /* resets come first, highest first */
+
+	(void)state;
+	for (unsigned i = 0; i < N; i++)
+		for (unsigned k = 0; k < N; k++) {
+			struct ua_queue q = { 0 };
+			bool hidden = i < RESETS && k < RESETS;
+
+			ua_queue_push(&q, all[i]);
+			ua_queue_push(&q, all[k]);
+			ua_queue_push(&q, all[i]);
+			ua_queue_push(&q, all[k]);
+			for (unsigned n = 1; n < q.n; n++)
+				assert_int_not_equal(q.code[n], q.code[0]);
+			if (i == k || hidden)
+				assert_int_equal(q.n, 1);
+			if (hidden)
+				assert_int_equal(q.code[0], all[i < k ? i : k]);
+			else if (i < RESETS || k < RESETS)
+				assert_int_equal(q.code[0], all[i < RESETS ? i : k]);
+			else
+				assert_int_equal(q.code[0], all[i]); /* oldest first */
+		}
+}
+
 static void clear_takes_one_kind_away(void **state)
 {
 	struct ua_queue q = { 0 };
@@ -169,6 +205,7 @@ int main(void)
 		cmocka_unit_test(oldest_first_without_duplicates),
 		cmocka_unit_test(resets_come_first_and_cover_lesser_ones),
 		cmocka_unit_test(overflow_becomes_power_on),
+		cmocka_unit_test(precedence_of_each_pair),
 		cmocka_unit_test(clear_takes_one_kind_away),
 		cmocka_unit_test(scopes),
 	};
