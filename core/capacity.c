@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* READ CAPACITY (10), (16) (SBC-3 5.15, 5.16). */
+/* READ CAPACITY (10), (16) (SBC-3). */
 #include "core/handlers.h"
 #include "core/lu.h"
 #include "core/cmd.h"

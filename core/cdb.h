@@ -77,7 +77,7 @@ struct cdb_row {
 	enum cdb_layout layout;
 	enum cdb_data data;
 	void (*exec)(struct scsi_cmd *cmd);
-	uint8_t usage[32]; /* CDB usage data (SPC-4 6.35.3): byte 0 = opcode; a bit set in the CDB but
+	uint8_t usage[32]; /* CDB usage data (SPC-4): byte 0 = opcode; a bit set in the CDB but
 			      not here is INVALID FIELD IN CDB */
 };
 

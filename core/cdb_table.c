@@ -18,7 +18,7 @@
 #define Z2 0, 0
 #define Z3 Z2, 0
 #define Z4 Z2, Z2
-#define GRP 0x1f /* GROUP NUMBER: taken, and of no effect (GROUP_SUP=0, SBC-3 4.24) */
+#define GRP 0x1f /* GROUP NUMBER: taken, and of no effect (GROUP_SUP=0; SBC-3, grouping function) */
 
 #define READS (ROW_MEDIUM | ROW_RANGE)
 #define WRITES (ROW_MEDIUM | ROW_RANGE | ROW_WRITES)

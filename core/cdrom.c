@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * READ TOC/PMA/ATIP, GET CONFIGURATION, GET EVENT STATUS NOTIFICATION, READ DISC INFORMATION (MMC-6 6.25, 6.6, 6.7, 6.22) for a
+ * READ TOC/PMA/ATIP, GET CONFIGURATION, GET EVENT STATUS NOTIFICATION, READ DISC INFORMATION (MMC-6) for a
  * disc that is complete: one session with one data track. All other logical units answer INVALID COMMAND OPERATION CODE.
  */
 #include "core/cdrom.h"

@@ -125,7 +125,7 @@ static void decode_layout(struct scsi_cmd *cmd)
 	}
 }
 
-/* VERIFY, WRITE AND VERIFY: BYTCHK in bits 2-1 of byte 1 (SBC-3 5.31) */
+/* VERIFY, WRITE AND VERIFY: BYTCHK in bits 2-1 of byte 1 (SBC-3) */
 static uint64_t bytchk_blocks(const struct scsi_cmd *cmd)
 {
 	switch (cdb_options(cmd) >> 1 & 3) {
@@ -174,7 +174,7 @@ static void no_row(struct scsi_cmd *cmd, bool sa_unknown)
 		decode_failed(cmd, SENSE_INVALID_FIELD_IN_CDB, variable ? 8 : 1);
 }
 
-/* Where there is no logical unit, and at the well-known one (SAM-5 4.8, SPC-4, well known logical units). */
+/* Where there is no logical unit, and at the well-known one (SAM-5 4.7; SPC-4, well known logical units). */
 static bool is_refused_without_lu(struct scsi_cmd *cmd)
 {
 	uint16_t served = cmd->row ? cmd->row->flags : 0;

@@ -47,7 +47,7 @@ struct scsi_cmd {
 	struct nexus *nexus;
 	uint8_t cdb[CDB_MAX]; /* zero padded */
 	uint16_t cdb_got; /* bytes of it that came; looked at with CDBs of variable length only */
-	uint8_t lun[8];	      /* as on the wire (SAM-5 4.8) */
+	uint8_t lun[8];	      /* as on the wire (SAM-5 4.7) */
 	uint64_t tag;
 	enum task_attr attr;
 	bool read, write;      /* data direction the initiator announced */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* RECEIVE COPY STATUS, DATA, FAILURE DETAILS (SPC-4 6.20 … 6.25), RECEIVE ROD TOKEN INFORMATION
- * (6.26), COPY OPERATION ABORT (6.3). */
+/* RECEIVE COPY STATUS, DATA, FAILURE DETAILS (SPC-4), RECEIVE ROD TOKEN INFORMATION,
+ * COPY OPERATION ABORT. */
 #include "core/copy_results.h"
 
 #include <errno.h>
@@ -211,7 +211,7 @@ void copy_results_parameters(struct scsi_cmd *cmd)
 	cmd_reply(cmd, data, sizeof(data));
 }
 
-/* ---- … (LID4): the shared third-party copy status header (6.24) ---------------------------- */
+/* ---- … (LID4): the shared third-party copy status header ---------------------------- */
 
 #define HEADER_LEN 32
 #define UNITS_BLOCKS 0xf1
@@ -309,7 +309,7 @@ void copy_results_token(struct scsi_cmd *cmd)
 	cmd_reply(cmd, data, len);
 }
 
-/* ---- COPY OPERATION ABORT (6.3) -------------------------------------------------------------- */
+/* ---- COPY OPERATION ABORT -------------------------------------------------------------- */
 
 void copy_results_abort(struct scsi_cmd *cmd)
 {

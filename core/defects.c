@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* READ DEFECT DATA (10), (12) (SBC-3 5.17, 5.18): a medium behind a kernel has no defect lists
+/* READ DEFECT DATA (10), (12) (SBC-3): a medium behind a kernel has no defect lists
  * to show; both are empty. */
 #include "core/cmd.h"
 #include "core/handlers.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* SEND DIAGNOSTIC (SPC-4 6.42): the default self-test only; RECEIVE DIAGNOSTIC RESULTS (6.24). */
+/* SEND DIAGNOSTIC (SPC-4): the default self-test only; RECEIVE DIAGNOSTIC RESULTS. */
 #include "core/cmd.h"
 #include "core/handlers.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * READ BUFFER, WRITE BUFFER (SPC-4 6.21, 6.49): the echo buffer, one per I_T nexus, so that what is
+ * READ BUFFER, WRITE BUFFER (SPC-4): the echo buffer, one per I_T nexus, so that what is
  * read
  * is what the same initiator port has written (EBOS=1).
  */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* EXTENDED COPY (LID1), (LID4) (SPC-4 6.5, 6.4): the parameter list, segment by segment. */
+/* EXTENDED COPY (LID1), (LID4) (SPC-4): the parameter list, segment by segment. */
 #include <string.h>
 
 #include "core/cdb.h"
@@ -342,7 +342,7 @@ static bool list_parse(struct scsi_cmd *cmd, bool is_lid4, struct list *l)
 
 /* ---- the commands ---------------------------------------------------------------------------- */
 
-/* LIST ID USAGE (SPC-4 6.4.3.2). False: answered. */
+/* LIST ID USAGE (SPC-4). False: answered. */
 static bool result_begin(struct scsi_cmd *cmd, const struct header *h, struct copy_result **r)
 {
 	*r = NULL;

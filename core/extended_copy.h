@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Third-party copy (SPC-4 5.17, 6.4, 6.5): the logical unit that is addressed is the copy manager;
+ * Third-party copy (SPC-4 5.17): the logical unit that is addressed is the copy manager;
  * source and destination are logical units that the same I_T nexus sees, named by their NAA
  * designator.
  *

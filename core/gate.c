@@ -124,7 +124,7 @@ static enum pass gate_alua(struct scsi_cmd *cmd)
 	gate = lu_read(cmd->lu, gate);
 	if (gate->medium == GATE_ADMIT)
 		return PASS;
-	if (gate->no_medium) /* SBC-3 4.6: nothing but the medium is missing */
+	if (gate->no_medium) /* SBC-3 4.4: nothing but the medium is missing */
 		return flags & ROW_WITHOUT_MEDIUM || !(flags & (ROW_MEDIUM | ROW_NOT_STANDBY)) ?
 			       PASS : refuse(cmd, gate->medium_sense);
 	if (flags & ROW_MEDIUM) {
@@ -167,7 +167,7 @@ static enum pass gate_reservation(struct scsi_cmd *cmd)
 	return ANSWERED;
 }
 
-/* ---- range and write protection (SBC-3 4.5, 4.8) ---------------------------------------------- */
+/* ---- range (SBC-3 4.5) and write protection ---------------------------------------------- */
 
 static enum pass gate_range(struct scsi_cmd *cmd)
 {

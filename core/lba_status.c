@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * GET LBA STATUS (SBC-3 5.6). Asking a file system for holes may read its metadata, so the command leaves the reactor:
+ * GET LBA STATUS (SBC-3). Asking a file system for holes may read its metadata, so the command leaves the reactor:
  *
  *   reactor: gates, buffer ──▶ a thread that may block: disk->ops->map … ──▶ reactor: answer
  *

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * LOG SELECT (SPC-4 6.10, 7.3.2.2): counters go back to zero; none can be given another value, and
+ * LOG SELECT (SPC-4 7.3.2.2): counters go back to zero; none can be given another value, and
  * none is saved. The parameter list can therefore only name pages, not change anything in them.
  */
 #include "core/log_select.h"

@@ -8,7 +8,7 @@
 struct lu;
 struct scsi_cmd;
 
-/* Control thread, for HOOK_LOG_SELECT (SPC-4 6.10). False: the command has been answered. True:
+/* Control thread, for HOOK_LOG_SELECT (SPC-4). False: the command has been answered. True:
  * the pages to be reset, 1 << enum log_reset. */
 bool log_select_parse(struct scsi_cmd *cmd, uint32_t *pages);
 

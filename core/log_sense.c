@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* LOG SENSE (SPC-4 6.11). A log page is a row; its function writes the parameters, ascending by parameter code. */
+/* LOG SENSE (SPC-4). A log page is a row; its function writes the parameters, ascending by parameter code. */
 #include <string.h>
 
 #include "core/handlers.h"
@@ -73,7 +73,7 @@ static size_t supported_with_subpages(uint8_t *p, const struct lu *lu)
 	return n;
 }
 
-/* PARAMETER POINTER: those before it are left out; one behind the last is an error (6.11.1). */
+/* PARAMETER POINTER: those before it are left out; one behind the last is an error. */
 static bool from_pointer(uint8_t *p, size_t *len, uint16_t pointer)
 {
 	size_t at = 0, last = 0;

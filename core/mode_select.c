@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * MODE SELECT (6), (10) (SPC-4 6.11, 6.12): from the parameter list to a change. All of it or nothing: what a page says
+ * MODE SELECT (6), (10) (SPC-4): from the parameter list to a change. All of it or nothing: what a page says
  * of a parameter that can't change must be what it is.
  *
  *   header ─▶ block descriptor: what it is already ─▶ page, page …

@@ -60,7 +60,7 @@ void nexus_detach(struct nexus *n)
 	n->nitl = 0;
 }
 
-/* SAM-5 4.8.3 (single level) and 4.8.4: address method in the two top bits. -1 = none of those used here. */
+/* SAM-5 4.7, single level: address method in the two top bits. -1 = none of those used here. */
 static int lun_decode(const uint8_t lun[8])
 {
 	unsigned method = lun[0] >> 6;

@@ -66,10 +66,10 @@ static inline struct ua_queue *cmd_unit_attentions(struct scsi_cmd *cmd)
 	return cmd->well_known ? &cmd->nexus->well_known_ua : NULL;
 }
 
-/* The LUN field C101h, well-known logical unit 01h: REPORT LUNS (SAM-5 4.8, extended addressing). Pure. */
+/* The LUN field C101h, well-known logical unit 01h: REPORT LUNS (SAM-5 4.7, extended addressing). Pure. */
 bool nexus_is_well_known(const uint8_t lun[8]);
 
-/* The I_T_L nexus for a LUN field (peripheral, flat or extended-flat addressing, SAM-5 4.8); NULL. */
+/* The I_T_L nexus for a LUN field (peripheral, flat or extended-flat addressing, SAM-5 4.7); NULL. */
 struct itl *nexus_find(struct nexus *n, const uint8_t lun[8]);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The name of an I_T nexus, as registrations and unit attentions refer to it (SAM-5 4.7). */
+/* The name of an I_T nexus, as registrations and unit attentions refer to it (SAM-5, nexus). */
 #ifndef SANDEM_CORE_NEXUS_ID_H
 #define SANDEM_CORE_NEXUS_ID_H
 

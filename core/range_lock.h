@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Exclusive ranges of a logical unit, for commands that read, decide and write: COMPARE AND WRITE,
- * ORWRITE. Nobody sees or changes the blocks in between (SBC-3 5.2, 5.7). Costs other commands one
+ * ORWRITE. Nobody sees or changes the blocks in between (SBC-3). Costs other commands one
  * look at an empty list.
  *
  *   owner's reactor          control thread                 every reactor

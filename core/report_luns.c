@@ -20,7 +20,7 @@ enum select_report {
 
 #define WELL_KNOWN_LUN 0xc101 /* nexus_is_well_known() */
 
-/* Peripheral device addressing where it fits, else flat space (SAM-5 4.8.3): what every
+/* Peripheral device addressing where it fits, else flat space (SAM-5 4.7): what every
  * initiator understands. */
 static void put_lun(uint8_t *p, uint16_t lun)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* REQUEST SENSE (SPC-4 6.39): autosense has told everything else, so what is left is an operation
+/* REQUEST SENSE (SPC-4): autosense has told everything else, so what is left is an operation
  * under way or a pending unit attention. */
 #include "core/cmd.h"
 #include "core/handlers.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * COMPARE AND WRITE (SBC-3 5.2), ORWRITE (16) (5.7): read, decide, write, with the range locked in
- * between. WRITE ATOMIC (16) (SBC-4 5.48): the lock keeps others from seeing half of it; that half of
+ * COMPARE AND WRITE (SBC-3), ORWRITE (16): read, decide, write, with the range locked in
+ * between. WRITE ATOMIC (16) (SBC-4): the lock keeps others from seeing half of it; that half of
  * it is never left behind by a crash is the medium's to promise (lu->atomic_max_blocks).
  */
 #include <errno.h>
@@ -51,7 +51,7 @@ static void released(struct scsi_cmd *cmd)
 	if (r.err < 0) {
 		medium_error(cmd, r.err);
 	} else if (r.differs >= 0) {
-		d.info = r.differs; /* offset of the first byte that differs (5.2) */
+		d.info = r.differs; /* offset of the first byte that differs */
 		cmd_sense_detail(cmd, SENSE_MISCOMPARE, &d);
 	} else if (cmd->aborted) {
 		cmd_complete(cmd);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * POPULATE TOKEN (SBC-4 5.12) and WRITE USING TOKEN (5.59): "offloaded data transfer".
+ * POPULATE TOKEN (SBC-4) and WRITE USING TOKEN: "offloaded data transfer".
  *
  *   POPULATE TOKEN ─▶ rod_create ─▶ copy_results ◀─ RECEIVE ROD TOKEN INFORMATION
  *   WRITE USING TOKEN ─▶ rod_get ─▶ extent by extent: core/copy_move.h ─▶ rod_put
@@ -39,7 +39,7 @@ struct extents {
 	struct range range[ROD_RANGES_MAX];
 };
 
-/* ---- block device range descriptors (5.12.3) ------------------------------------------------- */
+/* ---- block device range descriptors ------------------------------------------------- */
 
 static bool overlaps(const struct extents *e, const struct range *r)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* READ and WRITE (6), (10), (12), (16), (32) (SBC-3 5.8 … 5.14, 5.32 … 5.36). */
+/* READ and WRITE (6), (10), (12), (16), (32) (SBC-3). */
 #include "core/cdb.h"
 #include "core/handlers.h"
 #include "core/lu.h"

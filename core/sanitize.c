@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* SANITIZE and FORMAT UNIT (SBC-3 5.20, 5.3): what they ask of core/wipe.h. */
+/* SANITIZE and FORMAT UNIT (SBC-3): what they ask of core/wipe.h. */
 #include <string.h>
 
 #include "core/cdb.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * START STOP UNIT (SBC-3 5.25) and PREVENT ALLOW MEDIUM REMOVAL (SPC-4 6.18) of a logical unit that
+ * START STOP UNIT (SBC-3) and PREVENT ALLOW MEDIUM REMOVAL (SPC-4) of a logical unit that
  * other I_T nexuses share: a stop makes everything stable; the unit goes on serving, for a unit
  * that one initiator stopped would be lost to all. A removable medium can be ejected and loaded:
  * all nodes must say the same of it, so that is decided above core (HOOK_REMOVAL).

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* SYNCHRONIZE CACHE (SBC-3 5.26, 5.27) and PRE-FETCH (5.9, 5.10). */
+/* SYNCHRONIZE CACHE (SBC-3) and PRE-FETCH. */
 #include "core/handlers.h"
 #include "core/lu.h"
 #include "core/medium.h"
@@ -25,7 +25,7 @@ void sync_cache(struct scsi_cmd *cmd)
 }
 
 /* The medium's own cache decides what it keeps: no block is promised to stay, which is what GOOD
- * says where CONDITION MET would say that all of them do (SBC-3 5.9). */
+ * says where CONDITION MET would say that all of them do (SBC-3). */
 void sync_cache_prefetch(struct scsi_cmd *cmd)
 {
 	cmd_good(cmd, 0);

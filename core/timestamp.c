@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* REPORT TIMESTAMP, and what SET TIMESTAMP asks for (SPC-4 6.38, 6.45). */
+/* REPORT TIMESTAMP, and what SET TIMESTAMP asks for (SPC-4). */
 #include "core/timestamp.h"
 
 #include <time.h>

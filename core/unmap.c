@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* UNMAP (SBC-3 5.28). */
+/* UNMAP (SBC-3). */
 #include "core/handlers.h"
 #include "core/lu.h"
 #include "core/medium.h"

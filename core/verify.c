@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * VERIFY (SBC-3 5.29 …) and WRITE AND VERIFY (5.37 …): what a volatile cache holds goes to the
+ * VERIFY (SBC-3) and WRITE AND VERIFY: what a volatile cache holds goes to the
  * medium, then the blocks are read back, and compared where BYTCHK says so.
  */
 #include <string.h>

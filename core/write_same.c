@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* WRITE SAME (10), (16), (32) (SBC-3 5.44 … 5.46). */
+/* WRITE SAME (10), (16), (32) (SBC-3). */
 #include <string.h>
 
 #include "core/cdb.h"

@@ -7,6 +7,7 @@ import subprocess
 import pytest
 
 import labtools
+from test_resize import watch
 
 MIB = 1 << 20
 
@@ -84,6 +85,32 @@ def test_in_force_on_all_nodes_under_load(clean, figures):
         report = load.stop()
         labtools.assert_clean(report)
         figures(f"4 changes under load, {report['reads'] + report['writes']} I/Os, no error")
+
+
+def test_a_new_threshold_is_told(clean):
+    """It stands in a mode page (1Ch/02h): every I_T nexus, through whichever node, hears MODE PARAMETERS CHANGED."""
+    pair, node = clean, clean.nodes[0]
+
+    def text(percent):
+        """disk0 makes way at LUN 0, where the watch looks."""
+        plain = text_with(pair, node, "space")
+        return plain.replace("create: true", f"create: true, thin: true, thin_threshold: {percent}").replace(
+            "{lun: 0, name: disk0}, {lun: 1, name: space}", "{lun: 0, name: space}, {lun: 1, name: disk0}")
+
+    applied(pair, node, text(5))
+    with watch(pair) as w:
+        applied(pair, node, text(5))
+        assert all(seen["attentions"] == [] for seen in w.look().values())
+        applied(pair, node, text(7))
+        told = {n: [] for n in pair.nodes}
+
+        def all_heard():
+            for n, seen in w.look().items():
+                told[n] += seen["attentions"]
+            return all(told.values())
+
+        labtools.await_true("it is told", all_heard, 10)
+        assert all(heard == [[0x2a, 0x01]] for heard in told.values()), told
 
 
 def test_one_node_refuses_and_nothing_changes(clean):

@@ -2,7 +2,7 @@
 /*
  * The inventory (topology: fake_target.h): REPORT LUNS by each SELECT REPORT code, the REPORT LUNS well-known
  * logical unit, and what
- * is answered where there is no logical unit (SPC-4 6.33, well known logical units; SAM-5 4.8).
+ * is answered where there is no logical unit (SPC-4 6.33, well known logical units; SAM-5 4.7).
  */
 #include <setjmp.h>
 #include <stdarg.h>
