@@ -307,6 +307,16 @@ static void io_wake(void *arg)
 	mailbox_post(c->control, &c->wake);
 }
 
+static const char *io_node_name(void *arg, uint32_t node)
+{
+	const struct cluster *c = arg;
+
+	for (size_t i = 0; i < c->nnodes; i++)
+		if (c->nodes[i].id == node)
+			return c->nodes[i].name;
+	return NULL;
+}
+
 static void io_log(void *arg, enum log_level level, const char *text)
 {
 	struct cluster *c = arg;
@@ -538,10 +548,9 @@ static void copy_nodes(struct cluster *c, const struct cluster_params *p)
 
 static const char *node_name(const struct cluster *c, uint32_t id)
 {
-	for (size_t i = 0; i < c->nnodes; i++)
-		if (c->nodes[i].id == id)
-			return c->nodes[i].name;
-	return "?";
+	const char *name = io_node_name((void *)c, id);
+
+	return name ? name : "?";
 }
 
 static int create_log(struct cluster *c, const struct cluster_params *p, char *err, size_t errlen)
@@ -555,9 +564,15 @@ static int create_log(struct cluster *c, const struct cluster_params *p, char *e
 				    .nnodes = p->nnodes,
 				    .check_ns = CHECK_NS };
 	struct replog_io io = { c,		 io_send,	   io_run_effects, io_publish_all, io_persist_lineage,
-				io_state_changed, io_version_changed, io_harmless, random64, io_wake, io_log };
+				io_state_changed, io_version_changed, io_harmless, random64, io_wake, io_log, io_node_name };
 	struct loading ld = { .p = p, .log = &lp, .err = err, .errlen = errlen };
+	uint32_t all[NODES_MAX];
 	int code;
+
+	for (size_t i = 0; i < c->nnodes; i++)
+		all[i] = c->nodes[i].id;
+	lp.first = all;
+	lp.nfirst = p->local ? 0 : c->nnodes;
 
 	memcpy(lp.config_digest, p->config_digest, sizeof(lp.config_digest));
 	memcpy(lp.fixed_digest, p->fixed_digest, sizeof(lp.fixed_digest));

@@ -95,7 +95,7 @@ void persist_lineage(struct persist *p, const struct replog_lineage *l)
 {
 	Replog__Lineage pb = REPLOG__LINEAGE__INIT;
 	struct store_batch *b = next_batch(p);
-	uint8_t buf[REPLOG_KNOWN_MAX * 8 + 128];
+	uint8_t buf[REPLOG_KNOWN_MAX * 8 + REPLOG_MEMBERS_MAX * 5 + 128];
 
 	persist_version(p, l->version);
 	if (!b)
@@ -107,6 +107,8 @@ void persist_lineage(struct persist *p, const struct replog_lineage *l)
 	pb.n_known = l->nknown;
 	pb.known = (uint64_t *)l->known;
 	pb.partial = l->partial;
+	pb.n_member = l->nmembers;
+	pb.member = (uint32_t *)l->member;
 	if (!l->generation) /* never quorate with this state: nothing to claim */
 		store_batch_put(b, PERSIST_LINEAGE_KEY, NULL, 0);
 	else
@@ -148,7 +150,8 @@ bool persist_lineage_is_older(const struct replog_lineage *l, uint64_t generatio
 int persist_lineage_parse(struct replog_lineage *l, const void *value, size_t len)
 {
 	Replog__Lineage *pb = replog__lineage__unpack(NULL, len, value);
-	bool ok = pb && pb->n_known <= REPLOG_KNOWN_MAX && pb->generation && pb->history;
+	bool ok = pb && pb->n_known <= REPLOG_KNOWN_MAX && pb->n_member <= REPLOG_MEMBERS_MAX && pb->generation &&
+		  pb->history;
 
 	if (ok) {
 		l->era = pb->era;
@@ -159,6 +162,9 @@ int persist_lineage_parse(struct replog_lineage *l, const void *value, size_t le
 		l->nknown = pb->n_known;
 		if (pb->n_known)
 			memcpy(l->known, pb->known, pb->n_known * sizeof(l->known[0]));
+		l->nmembers = pb->n_member;
+		if (pb->n_member)
+			memcpy(l->member, pb->member, pb->n_member * sizeof(l->member[0]));
 	}
 	if (pb)
 		replog__lineage__free_unpacked(pb, NULL);

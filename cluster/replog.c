@@ -60,11 +60,12 @@ static bool in_grace(const struct replog *r)
 	return r->state == CLUSTER_SERVING && r->now < r->grace_end && !(r->quorum_known && !r->quorate);
 }
 
-/* Others count on a member from the VIEW on that names it: only then do they know what it may own. */
-static bool may_serve(const struct replog *r)
+/* Others count on a member from the VIEW on that names it: only then do they know what it may own. And it is to be able to
+ * go on when they are gone. */
+static bool may_serve(struct replog *r)
 {
 	return r->established && r->seated && r->quorum_known && r->quorate &&
-	       r->committed_generation >= r->serve_generation;
+	       r->committed_generation >= r->serve_generation && (r->version < 2 || member_self(r)->counted);
 }
 
 static enum cluster_state state_now(struct replog *r, const char **why)
@@ -292,6 +293,7 @@ void replog_lineage_persisted(struct replog *r, uint64_t generation, bool ok)
 		r->committed_generation = generation;
 		r->committed_history = r->persisting_history;
 		r->committed_era = r->persisting_era;
+		r->committed_members = r->persisting_members;
 		r->partial = false;
 		r->persisting = 0;
 	}
@@ -323,6 +325,7 @@ int replog_discard_own(struct replog *r)
 	r->diverged = r->live = false;
 	r->era = r->committed_era = 0;
 	r->generation = r->history = r->committed_generation = r->committed_history = 0;
+	r->committed_members.n = 0;
 	r->partial = false;
 	r->outdated = true;
 	version_set(r, r->p.version_min); /* none of the state counts, whatever version it needs */
@@ -334,10 +337,11 @@ int replog_discard_own(struct replog *r)
 
 int replog_keep_own(struct replog *r)
 {
-	if (!r->outdated || self_synced(r))
+	if (!(r->outdated || r->waiting) || self_synced(r))
 		return -EINVAL;
 	replog_enter(r);
 	r->outdated = r->partial = false;
+	r->keep = true;
 	if (r->in_group)
 		exchange_start(r);
 	replog_leave(r);
@@ -352,6 +356,9 @@ static void start_from_store(struct replog *r, const struct replog_lineage *l)
 	r->generation = r->committed_generation = l->generation;
 	r->history = r->committed_history = l->history;
 	r->position = r->done_position = l->position;
+	r->committed_members.n = l->nmembers <= REPLOG_MEMBERS_MAX ? l->nmembers : REPLOG_MEMBERS_MAX;
+	memcpy(r->committed_members.node, l->member, r->committed_members.n * sizeof(l->member[0]));
+	r->members = r->committed_members;
 	r->partial = r->outdated = l->partial;
 	r->nknown = l->nknown <= REPLOG_KNOWN_MAX ? l->nknown : REPLOG_KNOWN_MAX;
 	memcpy(r->known, l->known, r->nknown * sizeof(r->known[0]));
@@ -369,6 +376,9 @@ static bool copy_params(struct replog *r, const struct replog_params *p)
 		r->p.version_min = REPLOG_VERSION_MIN;
 		r->p.version_max = REPLOG_VERSION;
 	}
+	r->first.n = p->nfirst < REPLOG_MEMBERS_MAX ? p->nfirst : REPLOG_MEMBERS_MAX;
+	for (uint32_t i = 0; i < r->first.n; i++)
+		r->first.node[i] = p->first[i];
 	r->services = calloc(p->nservices + 1, sizeof(*r->services));
 	if (!r->services)
 		return false;
@@ -485,7 +495,9 @@ void replog_lineage(const struct replog *r, struct replog_lineage *out)
 					.position = r->position,
 					.partial = r->partial,
 					.nknown = r->nknown,
-					.version = r->version };
+					.version = r->version,
+					.nmembers = r->committed_members.n };
+	memcpy(out->member, r->committed_members.node, out->nmembers * sizeof(out->member[0]));
 	memcpy(out->known, r->known, r->nknown * sizeof(r->known[0]));
 }
 

@@ -58,6 +58,8 @@ struct replog_lineage {
 	 * may be missing, so after a restart it is nobody's source. */
 	bool partial;
 	uint32_t version; /* of the protocol, in use when it was written; 0 as 1 */
+	uint32_t nmembers; /* of the VIEW that generation names; 0: not known, version 1 */
+	uint32_t member[REPLOG_MEMBERS_MAX];
 };
 
 struct replog_io {
@@ -81,6 +83,8 @@ struct replog_io {
 	uint64_t (*random)(void *arg);		   /* never 0 */
 	void (*wake)(void *arg);		   /* call replog_timer() soon */
 	void (*log)(void *arg, enum log_level level, const char *text);
+	/* The name that operators know the node by; NULL, or the function absent: it is told by its id. */
+	const char *(*node_name)(void *arg, uint32_t node);
 };
 
 struct replog_durable {
@@ -103,6 +107,8 @@ struct replog_params {
 	bool outdated; /* somebody knows of a newer state: this one does not go on by itself (replog_keep_own) */
 	uint32_t version_min, version_max; /* 0: REPLOG_VERSION_MIN, REPLOG_VERSION */
 	uint32_t nnodes; /* of the configuration: the version rises only when all are members */
+	const uint32_t *first; /* without these nodes nothing begins from nothing; copied */
+	size_t nfirst;
 	uint64_t check_ns;		   /* period of the digest exchange; 0: none */
 };
 
@@ -141,7 +147,8 @@ void replog_fencing_confirmed(struct replog *r, uint32_t node);
 void replog_owner_fenced(struct replog *r, uint32_t node);
 /* The operator's decision for a DIVERGED member: its own history is forgotten. 0 or -EINVAL. */
 int replog_discard_own(struct replog *r);
-/* The operator's decision for a member that waits for a newer state which is lost for good. 0 or -EINVAL. */
+/* The operator's decision for a member that waits, for nodes that may have a newer state, or for that state: it is lost for
+ * good, and the newest of what is here goes on, if it has this member's. 0 or -EINVAL. */
 int replog_keep_own(struct replog *r);
 /* Something outside of the log failed for good: CLUSTER_FAILED. */
 void replog_fail(struct replog *r, const char *why);

@@ -95,16 +95,6 @@ static bool all_given(const struct replog *r)
 	return true;
 }
 
-/* This node's state can't be trusted: not as a source, not for serving. */
-static void distrust_self(struct replog *r)
-{
-	for (uint32_t i = 0; i < r->nmembers; i++)
-		r->member[i].synced = false;
-	r->live = r->published = r->established = false;
-	r->outdated = true;
-	r->branch = mix64(mix64(r->branch, r->p.incarnation), r->round);
-}
-
 void digest_deliver(struct replog *r, struct member *from, const struct digest *d)
 {
 	const struct member *right;
@@ -133,8 +123,10 @@ void digest_deliver(struct replog *r, struct member *from, const struct digest *
 	if (!any)
 		return;
 	branch_fork(r);
-	if (self)
-		distrust_self(r);
+	if (self) /* it can't be trusted: not as a source, not for serving */
+		branch_abandon(r);
+	else
+		view_counts(r);
 	join_reset(r);
 	snapshot_stop(r);
 	exchange_start(r);

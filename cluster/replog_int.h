@@ -14,6 +14,7 @@ struct member {
 	uint64_t incarnation; /* 0 until its hello */
 	uint64_t round;	      /* of its newest hello, over all views */
 	bool synced;	      /* on this member's branch, and said so */
+	bool counted;	      /* and a VIEW that names it is on stable storage, see view_count() */
 	bool goodbye;
 	bool refused;	      /* by the last decision */
 	uint64_t order;	      /* seniority */
@@ -83,6 +84,10 @@ struct durable {
 	char object[64];
 };
 
+struct node_list {
+	uint32_t n, node[REPLOG_MEMBERS_MAX];
+};
+
 struct replog {
 	struct proposer proposer;
 	struct replog_params p; /* strings and arrays: own copies below */
@@ -102,14 +107,18 @@ struct replog {
 	uint64_t position, generation, history, branch, next_order;
 	uint64_t committed_generation, committed_history;
 	uint64_t era, committed_era, persisting_era; /* starts from stores, see better() */
+	struct node_list first, members, committed_members, persisting_members; /* of generation's VIEW, and so on */
 	uint64_t dirty_generation; /* newest generation that an answer may depend on */
 	uint64_t op_position;	   /* of the newest operation */
+	uint64_t view_position;	   /* of the newest VIEW */
 	uint64_t lost_acked;	   /* 1 + the least position that a member had acked when it went, since the last VIEW; 0: none */
 	uint32_t nknown;
 	uint64_t known[REPLOG_KNOWN_MAX];
 	uint32_t version; /* in use (replog_version.c) */
 	bool not_yet_said;
 	bool live, outdated, diverged, refused;
+	bool waiting; /* for nodes that may have a newer state, or for that state */
+	bool keep;    /* no longer: the operator said so */
 	bool partial;	  /* what is stored here does not count yet, see replog_lineage */
 	bool seated;	  /* a VIEW has named this member since it has its state */
 	bool unconfirmed; /* of the branch: begun from a store, and no VIEW since */
@@ -202,6 +211,9 @@ void view_settle(struct replog *r);
 void view_deliver(struct replog *r, struct member *from, const struct view *v);
 void view_unsync(struct replog *r, struct member *m, bool node_down);
 void branch_fork(struct replog *r);
+void branch_abandon(struct replog *r); /* this node's state is no longer good for anything but to be replaced */
+void view_count(struct replog *r);	/* an acknowledgement has come */
+bool view_counts(struct replog *r);	/* false: none that counts is left, and the branch was abandoned */
 void member_out(struct replog *r, struct member *m); /* no longer synced, for whatever reason */
 void goodbye_deliver(struct replog *r, struct member *from, uint64_t incarnation);
 

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "cluster/replog_int.h"
+#include "cluster/replog_start.h"
 
 #define EXCHANGE_WARN_NS 5000000000ull
 
@@ -87,18 +88,9 @@ static uint32_t branch_size(const struct replog *r, uint64_t branch)
 	return n;
 }
 
-/* Nothing that h's history has acknowledged is missing from w's. */
 static bool descends(const struct hello *w, const struct hello *h)
 {
-	const struct lineage *l = &h->lineage;
-
-	if (!l->committed_generation || l->committed_history == w->lineage.history ||
-	    l->committed_history == w->lineage.committed_history)
-		return true;
-	for (uint32_t i = 0; i < w->lineage.nknown; i++)
-		if (w->lineage.known[i] == l->committed_history)
-			return true;
-	return l->committed_generation + REPLOG_KNOWN_MAX <= w->lineage.generation;
+	return lineage_has(&w->lineage, &h->lineage);
 }
 
 /* Version 1 has none and goes by its other rules: where one of its members is here all do, to come to the same. */
@@ -233,7 +225,8 @@ static void start_branch(struct replog *r, struct member *self)
 	r->established = false;
 	self->order = 0;
 	r->next_order = 1;
-	self->synced = true;
+	self->synced = self->counted = true;
+	r->keep = false;
 	self->acked = r->position;
 	r->serve_from = r->op_position = r->lost_acked = r->serve_generation = 0;
 	r->seated = false;
@@ -245,7 +238,7 @@ static void start_branch(struct replog *r, struct member *self)
 static void leave_branch(struct replog *r)
 {
 	for (uint32_t i = 0; i < r->nmembers; i++)
-		r->member[i].synced = false;
+		r->member[i].synced = r->member[i].counted = false;
 	r->published = r->established = false;
 }
 
@@ -283,26 +276,86 @@ static void give_way(struct replog *r, struct member *w, struct member *self)
 	r->outdated = !r->diverged;
 	if (role != ROLE_JOINS)
 		return;
+	r->keep = false;
 	join_begin(r, source_of(r, w)->node);
 }
 
-static void nobody(struct replog *r)
+/* ---- a start that has to wait ---------------------------------------------------------------------- */
+
+/* The operator has said that what is missing is lost, on a node whose state w has. */
+static bool kept(const struct replog *r, const struct member *w)
 {
+	for (uint32_t i = 0; i < r->nmembers; i++) {
+		const struct member *m = &r->member[i];
+
+		if (m->heard && m->hello.keep && descends(&w->hello, &m->hello))
+			return true;
+	}
+	return false;
+}
+
+/* w: NULL when nobody's state can go on. */
+static bool may_go_on(const struct replog *r, const struct member *w, struct start_missing *missing)
+{
+	struct start_present here[REPLOG_MEMBERS_MAX];
+	uint32_t n = 0;
+
+	if (w && (w->hello.follows || kept(r, w)))
+		return true;
+	for (uint32_t i = 0; i < r->nmembers; i++) {
+		const struct member *m = &r->member[i];
+
+		if (m->heard && !m->goodbye && !m->hello.excluded)
+			here[n++] = (struct start_present){ m->node, m->hello.outdated, &m->hello.lineage };
+	}
+	return start_allowed(w ? &w->hello.lineage : NULL, here, n, missing);
+}
+
+static void names(const struct replog *r, const struct start_missing *m, char *to, size_t size)
+{
+	size_t at = 0;
+
+	*to = 0;
+	for (uint32_t i = 0; i < m->n && at < size; i++) {
+		const char *name = r->io.node_name ? r->io.node_name(r->io.arg, m->node[i]) : NULL;
+
+		if (name)
+			at += snprintf(to + at, size - at, "%s%s", i ? ", " : "", name);
+		else
+			at += snprintf(to + at, size - at, "%s%u", i ? ", " : "", m->node[i]);
+	}
+}
+
+static void wait_for(struct replog *r, const struct start_missing *m)
+{
+	char who[128];
+
 	leave_branch(r);
-	snprintf(r->join_why, sizeof(r->join_why), "waiting: the newest state was on a node that is gone; start that node, or "
-		 "`sandemctl cluster resolve --keep %s` to go on without it", r->node_name);
-	replog_say(r, LOG_LEVEL_ERROR, "%s", r->join_why);
+	if (r->diverged)
+		return; /* which is what the operator has to hear */
+	r->waiting = true;
+	names(r, m, who, sizeof(who));
+	if (m->n)
+		snprintf(r->join_why, sizeof(r->join_why), "waiting for node %s, which may have gone on without this one: start sandemd "
+			 "there; if it is lost for good, `sandemctl cluster resolve --keep %s` here goes on without what only it "
+			 "has acknowledged", who, r->node_name);
+	else
+		snprintf(r->join_why, sizeof(r->join_why), "waiting: the newest state was on a node that is gone; start that node, "
+			 "or `sandemctl cluster resolve --keep %s` to go on without it", r->node_name);
+	replog_say(r, LOG_LEVEL_WARNING, "%s", r->join_why);
 }
 
 static void decide(struct replog *r)
 {
 	struct member *w = winner(r), *self = member_self(r);
+	struct start_missing missing;
 
 	exchange_stop(r);
+	r->waiting = false;
 	if (!self)
 		return;
-	if (!w)
-		nobody(r);
+	if (!may_go_on(r, w, &missing))
+		wait_for(r, &missing);
 	else if (w == self || w->hello.branch == self->hello.branch)
 		stay(r, w, self);
 	else
@@ -325,14 +378,19 @@ static void fill_heard(struct replog *r, struct hello *h)
 
 static void fill_lineage(const struct replog *r, struct lineage *l)
 {
+	/* An empty store does not say whether there never was anything. */
+	const struct node_list *m = r->committed_generation ? &r->committed_members : &r->first;
+
 	*l = (struct lineage){ .era = r->era,
 			       .generation = r->generation,
 			       .history = r->history,
 			       .committed_generation = r->committed_generation,
 			       .committed_history = r->committed_history,
 			       .position = r->position,
-			       .nknown = r->nknown };
+			       .nknown = r->nknown,
+			       .nmembers = m->n };
 	memcpy(l->known, r->known, r->nknown * sizeof(r->known[0]));
+	memcpy(l->member, m->node, m->n * sizeof(m->node[0]));
 }
 
 static void send_hello(struct replog *r)
@@ -350,6 +408,8 @@ static void send_hello(struct replog *r)
 			     .established = self && self->synced && r->established,
 			     .excluded = r->diverged || r->failed || r->leaving,
 			     .outdated = r->outdated,
+			     .follows = self && self->synced,
+			     .keep = r->keep,
 			     .branch = r->branch,
 			     .position = r->position,
 			     .order = self ? self->order : 0 };

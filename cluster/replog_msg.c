@@ -56,7 +56,8 @@ static bool nodes_get(uint32_t *to, uint32_t *nto, const uint32_t *from, size_t 
 
 static bool lineage_get(struct lineage *l, const Replog__Lineage *pb)
 {
-	if (!pb || pb->n_known > REPLOG_KNOWN_MAX || pb->committed_generation > pb->generation)
+	if (!pb || pb->n_known > REPLOG_KNOWN_MAX || pb->committed_generation > pb->generation ||
+	    pb->n_member > REPLOG_MEMBERS_MAX)
 		return false;
 	*l = (struct lineage){ .era = pb->era,
 			       .generation = pb->generation,
@@ -64,9 +65,12 @@ static bool lineage_get(struct lineage *l, const Replog__Lineage *pb)
 			       .committed_generation = pb->committed_generation,
 			       .committed_history = pb->committed_history,
 			       .position = pb->position,
-			       .nknown = pb->n_known };
+			       .nknown = pb->n_known,
+			       .nmembers = pb->n_member };
 	if (pb->n_known)
 		memcpy(l->known, pb->known, pb->n_known * sizeof(l->known[0]));
+	if (pb->n_member)
+		memcpy(l->member, pb->member, pb->n_member * sizeof(l->member[0]));
 	return true;
 }
 
@@ -85,6 +89,8 @@ static bool hello_get(struct message *m, void *u)
 			     .established = pb->established,
 			     .excluded = pb->excluded,
 			     .outdated = pb->outdated,
+			     .follows = pb->follows,
+			     .keep = pb->keep,
 			     .branch = pb->branch,
 			     .position = pb->position,
 			     .order = pb->order };
@@ -261,6 +267,8 @@ static void lineage_put(Replog__Lineage *pb, const struct lineage *l)
 	pb->position = l->position;
 	pb->n_known = l->nknown;
 	pb->known = (uint64_t *)l->known;
+	pb->n_member = l->nmembers;
+	pb->member = (uint32_t *)l->member;
 }
 
 static ProtobufCBinaryData sha_put(const uint8_t sha[32])
@@ -287,6 +295,8 @@ static void hello_put(const struct hello *h, struct wbuf *out)
 	pb.established = h->established;
 	pb.excluded = h->excluded;
 	pb.outdated = h->outdated;
+	pb.follows = h->follows;
+	pb.keep = h->keep;
 	pb.branch = h->branch;
 	pb.position = h->position;
 	pb.order = h->order;
@@ -436,7 +446,7 @@ static bool snapshot_members_get(struct snapshot *s, const Replog__Snapshot *pb)
 		const Replog__SyncedMember *m = pb->member[i];
 
 		s->member[i] = (struct snapshot_member){ m->node, m->incarnation, m->order, m->acked,
-							 m->committed_generation };
+							 m->committed_generation, m->counted };
 	}
 	s->nmembers = pb->n_member;
 	return true;
@@ -532,6 +542,7 @@ static void snapshot_put(const struct snapshot *s, Replog__ServiceState *sv, Rep
 		m[i].order = s->member[i].order;
 		m[i].acked = s->member[i].acked;
 		m[i].committed_generation = s->member[i].committed_generation;
+		m[i].counted = s->member[i].counted;
 		mp[i] = &m[i];
 	}
 	pb.n_member = s->nmembers;

@@ -31,6 +31,8 @@ struct lineage {
 	uint64_t generation, history, committed_generation, committed_history, position;
 	uint32_t nknown;
 	uint64_t known[REPLOG_KNOWN_MAX];
+	uint32_t nmembers; /* of the committed VIEW, or where there is none the configured nodes; 0: not known */
+	uint32_t member[REPLOG_MEMBERS_MAX];
 };
 
 struct hello {
@@ -39,7 +41,7 @@ struct hello {
 	char cluster[64], node_name[64];
 	uint8_t config_digest[32];
 	uint8_t fixed_digest[32]; /* zeros: it gives none */
-	bool live, established, excluded, outdated;
+	bool live, established, excluded, outdated, follows, keep;
 	uint64_t branch, position, order;
 	struct lineage lineage;
 	uint32_t nheard;
@@ -124,6 +126,7 @@ void message_pack(const struct message *m, struct wbuf *out);
 struct snapshot_member {
 	uint32_t node;
 	uint64_t incarnation, order, acked, committed_generation;
+	bool counted;
 };
 struct snapshot {
 	struct lineage lineage;

@@ -31,14 +31,16 @@ static void fill_meta(struct replog *r, struct snapshot *s)
 					     .committed_generation = r->committed_generation,
 					     .committed_history = r->committed_history,
 					     .position = r->position,
-					     .nknown = r->nknown } };
+					     .nknown = r->nknown,
+					     .nmembers = r->committed_members.n } };
 	memcpy(s->lineage.known, r->known, r->nknown * sizeof(r->known[0]));
+	memcpy(s->lineage.member, r->committed_members.node, s->lineage.nmembers * sizeof(s->lineage.member[0]));
 	for (uint32_t i = 0; i < r->nmembers; i++) {
 		struct member *m = &r->member[i];
 
 		if (m->synced)
 			s->member[s->nmembers++] = (struct snapshot_member){ m->node, m->incarnation, m->order, m->acked,
-									     m->committed_generation };
+									     m->committed_generation, m->counted };
 	}
 	for (uint32_t i = 0; i < r->nunfenced; i++)
 		s->unfenced[s->nunfenced++] = (struct seat){ r->unfenced[i].node, r->unfenced[i].incarnation, 0 };
@@ -151,7 +153,7 @@ void join_reset(struct replog *r)
 {
 	if (r->join == JOIN_PUBLISH || r->join == JOIN_ANNOUNCED) {
 		for (uint32_t i = 0; i < r->nmembers; i++)
-			r->member[i].synced = false;
+			r->member[i].synced = r->member[i].counted = false;
 		r->branch = mix64(mix64(r->branch, r->p.incarnation), r->round);
 		r->established = r->live = false;
 		r->outdated = true;
@@ -277,6 +279,7 @@ static void take_members(struct replog *r, const struct snapshot *s)
 		m->acked = from->acked;
 		m->beyond.reach = 0;
 		m->committed_generation = from->committed_generation;
+		m->counted = from->counted;
 	}
 	r->nunfenced = 0;
 	for (uint32_t i = 0; i < s->nunfenced; i++) {
@@ -303,6 +306,8 @@ static void take_place(struct replog *r, const struct snapshot *s)
 	r->lost_acked = s->lost_acked;
 	r->committed_generation = l->committed_generation;
 	r->committed_history = l->committed_history;
+	r->committed_members.n = l->nmembers;
+	memcpy(r->committed_members.node, l->member, l->nmembers * sizeof(l->member[0]));
 	r->dirty_generation = s->dirty_generation;
 	r->nknown = l->nknown;
 	memcpy(r->known, l->known, l->nknown * sizeof(l->known[0]));
@@ -450,4 +455,6 @@ void synced_deliver(struct replog *r, struct member *from, const struct synced *
 		r->join = JOIN_NONE;
 		r->serve_from = r->position; /* nobody waits for this node's part in what came before */
 	}
+	if (!view_counts(r))
+		exchange_start(r);
 }

@@ -5,7 +5,7 @@
  *
  *   1 ── a VIEW in which every configured node is a member, and all speak more ──▶ 2
  *
- * Not earlier: the last old node must be able to come back while the others are being upgraded. Never back, but by the
+ * The first VIEW of all begins with what its members speak. Not earlier: the last old node must be able to come back while the others are being upgraded. Never back, but by the
  * snapshot of a cluster that uses an older one: what the newer services know has no place in it. What a hello gives as
  * version_min is therefore the version in use, and members that don't speak it refuse, and are refused, by the rule that
  * all versions have.
@@ -31,7 +31,8 @@ uint32_t version_needed(const struct replog *r)
 	return r->version > r->p.version_min ? r->version : r->p.version_min;
 }
 
-/* The highest that all members of the next VIEW speak; 0: not every configured node is one of them. */
+/* The highest that all members of the next VIEW speak; 0: not every configured node is one of them. All were heard before
+ * the first VIEW ever (replog_params.first). */
 static uint32_t spoken_by_all(const struct replog *r)
 {
 	uint32_t n = 0, version = r->p.version_max;
@@ -45,7 +46,7 @@ static uint32_t spoken_by_all(const struct replog *r)
 		if (m->hello.version_max < version)
 			version = m->hello.version_max;
 	}
-	return n < r->p.nnodes ? 0 : version;
+	return n < r->p.nnodes && (r->generation || !r->first.n) ? 0 : version;
 }
 
 uint32_t version_for_view(const struct replog *r)

@@ -156,7 +156,7 @@ void member_out(struct replog *r, struct member *m)
 	/* Without the history's name its store does not show that it has the operations. */
 	uint64_t acked = m->committed_generation < r->dirty_generation ? 0 : m->acked;
 
-	m->synced = false;
+	m->synced = m->counted = false;
 	r->view_stale = true;
 	if (!r->lost_acked || acked + 1 < r->lost_acked)
 		r->lost_acked = acked + 1;
@@ -185,6 +185,48 @@ void branch_fork(struct replog *r)
 	for (uint32_t i = 0; i < r->nmembers; i++)
 		if (r->member[i].synced)
 			r->branch = mix64(mix64(r->branch, r->member[i].node), r->member[i].incarnation);
+}
+
+void branch_abandon(struct replog *r)
+{
+	for (uint32_t i = 0; i < r->nmembers; i++)
+		r->member[i].synced = r->member[i].counted = false;
+	r->live = r->published = r->established = false;
+	r->outdated = true;
+	r->branch = mix64(mix64(r->branch, r->p.incarnation), r->round);
+}
+
+/*
+ * Who counts: a member whose store says that a VIEW has named it, after the stores of those who counted before have said
+ * so. Without the second a joiner could be the last that is left, go on and be forgotten: the others, back with what
+ * they have stored, would not know that they have to ask for it (replog_start.h). All members judge alike, by acks.
+ */
+void view_count(struct replog *r)
+{
+	if (r->view_stale)
+		return;
+	for (uint32_t i = 0; i < r->nmembers; i++)
+		if (r->member[i].synced && r->member[i].counted && r->member[i].committed_generation < r->generation)
+			return;
+	for (uint32_t i = 0; i < r->nmembers; i++)
+		r->member[i].counted = r->member[i].synced;
+}
+
+static bool anyone_counts(const struct replog *r)
+{
+	for (uint32_t i = 0; i < r->nmembers; i++)
+		if (r->member[i].synced && r->member[i].counted)
+			return true;
+	return false;
+}
+
+bool view_counts(struct replog *r)
+{
+	if (anyone_counts(r) || !self_synced(r) || r->version < 2)
+		return true;
+	replog_say(r, LOG_LEVEL_WARNING, "all are gone who had this state before this node had it for good: it counts no more");
+	branch_abandon(r);
+	return false;
 }
 
 /* True when a member of this branch was lost without a goodbye. */
@@ -251,6 +293,7 @@ void replog_confchg(struct replog *r, const uint32_t *members, size_t n, const s
 		branch_fork(r);
 	if (down)
 		node_down(r);
+	view_counts(r);
 	join_reset(r);
 	snapshot_stop(r);
 	digest_abandon(r);
@@ -276,7 +319,7 @@ void goodbye_deliver(struct replog *r, struct member *from, uint64_t incarnation
 	}
 	if (self)
 		r->in_group = false;
-	else if (r->exchange)
+	else if (!view_counts(r) || r->exchange)
 		exchange_start(r);
 }
 
@@ -342,6 +385,21 @@ static void take_seats(struct replog *r, const struct view *v)
 	memcpy(r->seat, v->member, r->nseats * sizeof(r->seat[0]));
 }
 
+/* With version 1 not each VIEW is stored, and there is no list of who may have gone on. */
+static void view_members(struct replog *r)
+{
+	bool count_all = r->version < 2 || !anyone_counts(r);
+
+	r->members.n = 0;
+	for (uint32_t i = 0; i < r->nmembers; i++) {
+		struct member *m = &r->member[i];
+
+		m->counted |= m->synced && count_all;
+		if (m->synced && r->version >= 2)
+			r->members.node[r->members.n++] = m->node;
+	}
+}
+
 static void view_apply(struct replog *r, const struct view *v)
 {
 	if (!version_take_view(r, v->version))
@@ -349,6 +407,7 @@ static void view_apply(struct replog *r, const struct view *v)
 	r->position++;
 	r->generation = v->generation;
 	r->seated |= self_synced(r);
+	view_members(r);
 	op_view(r);
 	r->history = r->branch = v->history;
 	known_add(r, v->history);

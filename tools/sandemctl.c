@@ -22,7 +22,7 @@ static const struct verb verbs[] = {
 	{ "pr show", "lun", NULL, 10, false, print_pr, "persistent reservations of a LUN", NULL },
 	{ "cluster status", NULL, NULL, 10, false, print_cluster, "members and how far each has followed", NULL },
 	{ "cluster fenced", "node", NULL, 10, false, print_done, "the lost node is known to be dead (the fencing alert says so)", NULL },
-	{ "cluster resolve", "keep", NULL, 10, false, print_done, "two histories went on: --keep NODE says whose is right", NULL },
+	{ "cluster resolve", "keep", NULL, 10, false, print_done, "two histories went on, or a newer one is lost: --keep NODE says whose is right", NULL },
 	{ "config show", NULL, "generation", 10, false, print_generation, "the configuration in force, or an earlier one", NULL },
 	{ "config history", NULL, NULL, 10, false, print_history, "its generations: when, by whom", NULL },
 	{ "config check", "file", NULL, 20, false, NULL, "whether FILE could be applied", config_check_file },

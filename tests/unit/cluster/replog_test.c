@@ -506,7 +506,7 @@ static void joiner_alone_with_old_state_waits(void **state)
 	fake_crash(f, 1);
 	fake_settle(f);
 	assert_int_equal(replog_state(f->node[2].log), CLUSTER_JOINING);
-	assert_non_null(strstr(replog_why(f->node[2].log), "newest state"));
+	assert_non_null(strstr(replog_why(f->node[2].log), "waiting for node 1,"));
 	fake_start(f, 1);
 	fake_settle(f);
 	assert_true(fake_serving(f, 1) && fake_serving(f, 2));

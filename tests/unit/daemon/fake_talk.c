@@ -216,6 +216,7 @@ static void older_hello(struct hello *h, uint32_t version_max)
 	h->version_max = version_max;
 #if REPLOG_VERSION >= 2
 	h->lineage.era = 0;
+	h->follows = h->keep = false;
 #endif
 }
 
@@ -232,6 +233,8 @@ static void older_snapshot(const struct chunk *c, struct wbuf *out)
 	assert_int_equal(s.version, 1);
 	s.lineage.era = 0;
 	s.unconfirmed = false;
+	for (uint32_t i = 0; i < s.nmembers; i++)
+		s.member[i].counted = false;
 #endif
 	snapshot_pack(&s, out);
 	snapshot_fini(&s);
