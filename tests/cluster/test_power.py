@@ -22,20 +22,23 @@ ROUNDS = int(os.environ.get("SANDEM_POWER_ROUNDS", "3"))
 SEED = int(os.environ.get("SANDEM_SEED") or random.randrange(1 << 32))
 
 
-def test_kill_9_of_both_daemons(pair, figures):
+@pytest.mark.parametrize("gap", [0, 0.05, 1], ids=["at-once", "50-ms", "1-s"])
+@pytest.mark.parametrize("first", [0, 1], ids=["a-first", "b-first"])
+def test_kill_9_of_both_daemons(pair, figures, first, gap):
+    """Pacemaker starts them again, in whatever order: nobody is needed, and nobody is refused."""
     with labtools.load(pair) as load:
         since = labtools.wall_ms()
         shells = [labtools.Shell(pair, n) for n in pair.nodes]
-        for signal in ("STOP", "KILL"):     # at once: neither is there to see the other one die
-            for shell in shells:
-                assert shell(f"kill -{signal} $(cat /run/sandem/sandemd.pid)")[0] == 0
+        for i, shell in enumerate([shells[first], shells[1 - first]]):
+            time.sleep(gap * i)
+            assert shell("kill -KILL $(cat /run/sandem/sandemd.pid)")[0] == 0
         for shell in shells:
             shell.close()
         load.await_flow()
-        gap = load.longest_gap(since)
+        longest = load.longest_gap(since)
         pair.settle()
         report = load.stop()
-    figures(f"gap {gap} ms")
+    figures(f"gap {longest} ms")
     labtools.assert_clean(report)
 
 
@@ -163,3 +166,131 @@ def test_power_loss_in_the_middle_of_aptpl_registrations(plain, figures):
     figures(f"seed {SEED}: {losses} power losses, {total} acknowledged registrations, none lost; "
             f"{unknown // 2} without an answer were kept")
     assert total > 20 * losses
+
+
+# ---- who may begin alone, and who has to wait ---------------------------------------------------
+
+
+def start_daemon(lab, node):
+    shell = labtools.Shell(lab, node)
+    shell(labtools.START_DAEMON)
+    shell.close()
+
+
+def kill_daemon(lab, node):
+    """The host stays up, and with it corosync and its quorum."""
+    shell = labtools.Shell(lab, node)
+    assert shell("kill -KILL $(cat /run/sandem/sandemd.pid)")[0] == 0
+    shell.close()
+    labtools.await_true(f"the daemon of {node} is gone", lambda: lab.ctl(node, "status") is None, 10)
+
+
+def both_serve(lab):
+    for node in lab.nodes:
+        labtools.await_true(f"{node} serves", lambda n=node: lab.serving(n), 30)
+
+
+def await_waiting(lab, node, missing):
+    """It says for whom it waits, and what can be done."""
+    def why():
+        status = lab.ctl(node, "cluster", "status")
+        return status and status["state"] == "joining" and status["why"].startswith("waiting") and status["why"]
+    text = labtools.await_true(f"{node} waits", why, 10)
+    assert f"node {missing}" in text and f"cluster resolve --keep {node}" in text
+    end = time.monotonic() + 3      # longer than an exchange, a membership and a start take
+    while time.monotonic() < end:
+        assert not lab.serving(node), f"{node} serves alone"
+        time.sleep(0.1)
+
+
+@pytest.fixture
+def serving(plain):
+    plain.run("kill", *plain.nodes)
+    power_on(plain, plain.nodes, 0)
+    both_serve(plain)
+    return plain
+
+
+@pytest.mark.parametrize("last", [0, 1], ids=["a-last", "b-last"])
+def test_the_state_of_the_last_man_is_waited_for(serving, last):
+    """The node that is back first has quorum, and an old state: it waits for the one that went on without it (P1, P6)."""
+    man, other = serving.nodes[last], serving.nodes[1 - last]
+    host = labtools.Host(serving, "lastman")
+    host.good(man, "register", sa_key=0x5a, aptpl=True)
+    kill_daemon(serving, other)
+    host.good(man, "register", key=0x5a, sa_key=0x5b, aptpl=True)
+    kill_daemon(serving, man)
+    start_daemon(serving, other)
+    await_waiting(serving, other, man)
+    start_daemon(serving, man)
+    both_serve(serving)
+    for node in serving.nodes:
+        assert host.good(node, "read-keys")["keys"] == ["0x5b"], f"through {node}"
+
+
+def test_the_last_man_begins_alone(serving):
+    """Who was the last one needs nobody, whether the other was stopped or killed."""
+    a, b = serving.nodes
+    host = labtools.Host(serving, "alone")
+    host.good(a, "register", sa_key=0x5a, aptpl=True)
+    for number, end in enumerate((lambda n: serving.ctl(n, "shutdown"), lambda n: kill_daemon(serving, n))):
+        end(b)
+        labtools.await_true(f"{b} is out", lambda: serving.ctl(b, "status") is None, 10)
+        host.good(a, "register", key=0x5a + number, sa_key=0x5b + number, aptpl=True)
+        kill_daemon(serving, a)
+        start_daemon(serving, a)
+        labtools.await_true(f"{a} serves alone", lambda: serving.serving(a), 30)
+        assert host.good(a, "read-keys")["keys"] == [hex(0x5b + number)]
+        start_daemon(serving, b)
+        both_serve(serving)
+
+
+def test_the_operator_goes_on_without_the_last_man(serving):
+    """Its node is lost for good; when it comes back all the same, it is refused and nothing is merged."""
+    a, b = serving.nodes
+    host = labtools.Host(serving, "resolve")
+    host.good(b, "register", sa_key=0x5a, aptpl=True)
+    kill_daemon(serving, a)
+    host.good(b, "register", key=0x5a, sa_key=0x5b, aptpl=True)
+    kill_daemon(serving, b)
+    start_daemon(serving, a)
+    await_waiting(serving, a, b)
+    assert serving.ctl(a, "cluster", "resolve", "--keep", a) is not None
+    labtools.await_true(f"{a} serves", lambda: serving.serving(a), 30)
+    assert host.good(a, "read-keys")["keys"] == ["0x5a"]
+    start_daemon(serving, b)
+    labtools.await_true(f"{b} is refused", lambda: (serving.ctl(b, "status") or {}).get("state") == "diverged", 30)
+    assert serving.ctl(b, "cluster", "resolve", "--keep", a) is not None
+    both_serve(serving)
+    assert host.good(b, "read-keys")["keys"] == ["0x5a"]
+
+
+@pytest.mark.parametrize("gap", [0, 0.05, 1], ids=["at-once", "50-ms", "1-s"])
+def test_kill_9_one_after_the_other_and_either_first(serving, figures, gap):
+    """Registrations go on until nobody is left; whoever is started first, all that was acknowledged is there, and
+    nobody is refused (P6)."""
+    draw = random.Random(f"{SEED} staggered {gap}")
+    waited = 0
+    for number, order in enumerate((serving.nodes, serving.nodes[::-1]) * 2):
+        streams = [Stream(serving, i, (number + 1) << 32) for i in range(2)]
+        for s in streams:
+            s.await_running()
+        shells = [labtools.Shell(serving, n) for n in order]
+        for i, shell in enumerate(shells):
+            time.sleep(gap * i)
+            assert shell("kill -KILL $(cat /run/sandem/sandemd.pid)")[0] == 0
+            shell.close()
+        for s in streams:
+            s.end()
+        back = draw.sample(serving.nodes, 2)
+        start_daemon(serving, back[0])
+        time.sleep(draw.choice([0, 2]))
+        waited += not serving.serving(back[0])
+        start_daemon(serving, back[1])
+        both_serve(serving)
+        for node in serving.nodes:
+            keys = keys_of(serving, node)
+            for s in streams:
+                assert keys.get(s.host.name, 0) in (s.acknowledged, s.acknowledged + 1), (
+                    f"seed {SEED}, gap {gap}, {order} then {back}: {s.host.name} through {node}")
+    figures(f"seed {SEED}: 4 times, {waited} times the first had to wait for the second")
