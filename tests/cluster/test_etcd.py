@@ -75,7 +75,7 @@ def test_a_node_left_behind_waits(etcd_pair):
     labtools.await_true("A's daemon has ended", lambda: not lab.serving(ahead), 60)
     lab.crm("node", "online", behind)
     status = labtools.await_true("B is up", lambda: lab.ctl(behind, "status"), 60)
-    labtools.await_true("B waits", lambda: "newest state was on a node that is gone" in
+    labtools.await_true("B waits", lambda: f"waiting for node {ahead}," in
                         (lab.ctl(behind, "status") or {"why": ""})["why"], 30)
     assert not lab.serving(behind), status
     lab.crm("node", "online", ahead)
