@@ -19,6 +19,7 @@
 
 static const char file_magic[8] = { 'S', 'a', 'n', 'd', 'e', 'm', 'S', '1' };
 #define RECORD_MAX (512u << 20)
+#define SECTOR 512 /* what a disk writes whole or not at all */
 
 struct record_head {
 	uint32_t len, crc;
@@ -188,9 +189,7 @@ static bool all_zero(const uint8_t *p, size_t len)
 	return true;
 }
 
-/* A record that a power loss can have left: it reaches the end of the file or beyond, or its space was allotted and
- * never written. A length field that is damaged would look the same only when nothing valid follows, so the rest is
- * searched for a record that checks. */
+/* A length field that is damaged looks like a torn record's only where nothing valid follows. */
 static bool valid_record_after(const uint8_t *p, size_t len)
 {
 	for (size_t i = 1; i + sizeof(struct record_head) < len; i++) {
@@ -205,17 +204,29 @@ static bool valid_record_after(const uint8_t *p, size_t len)
 	return false;
 }
 
-static bool torn_tail(const uint8_t *p, size_t len)
+/* Of what the log's end at byte `at` has, some sector was not written: they reach the disk in any order, and the file's
+ * length has nothing to do with it. */
+static bool sector_missing(const uint8_t *p, size_t len, off_t at)
+{
+	size_t n = SECTOR - at % SECTOR;
+
+	for (; len; p += n, len -= n, n = SECTOR) {
+		n = n < len ? n : len;
+		if (all_zero(p, n))
+			return true;
+	}
+	return false;
+}
+
+/* What a power loss can have left of the last record: its end is missing, or sectors of it are. */
+static bool torn_tail(const uint8_t *p, size_t len, off_t at)
 {
 	struct record_head h;
 
-	if (len < sizeof(h) || all_zero(p, len))
+	if (len < sizeof(h))
 		return true;
 	memcpy(&h, p, sizeof(h));
-	if (le32toh(h.len) > len - sizeof(h))
-		return !valid_record_after(p, len);
-	/* whole in length, wrong in content: only the last one, and only as far as blocks of it are missing */
-	return le32toh(h.len) == len - sizeof(h) && all_zero(p + len - 1, 1) && !valid_record_after(p, len);
+	return (le32toh(h.len) > len - sizeof(h) || sector_missing(p, len, at)) && !valid_record_after(p, len);
 }
 
 static int load_records(struct store_file *s, const uint8_t *p, size_t len, char *err, size_t errlen)
@@ -233,7 +244,7 @@ static int load_records(struct store_file *s, const uint8_t *p, size_t len, char
 		n = le32toh(h.len);
 		whole = whole && n && n <= RECORD_MAX && n <= len - at - sizeof(h);
 		if (!whole || record_crc(n, p + at + sizeof(h)) != le32toh(h.crc)) {
-			if (torn_tail(p + at, len - at))
+			if (torn_tail(p + at, len - at, at))
 				break;
 			return complain(err, errlen, -EBADMSG, "%s/state.log is corrupt at byte %zu: check the disk, then "
 					"restore the file, or move it away: this node then takes the state of the other nodes",
@@ -319,7 +330,8 @@ static int load(struct store_file *s, char *err, size_t errlen)
 		code = write_all(s->fd, file_magic, sizeof(file_magic), 0);
 		s->end = sizeof(file_magic);
 	}
-	if (!code && ((off_t)len != s->end && (ftruncate(s->fd, s->end) || fsync(s->fd) || fsync(s->dirfd))))
+	/* What is loaded counts as stored; of a daemon that was killed it may be in the page cache only. */
+	if (!code && (((off_t)len != s->end && ftruncate(s->fd, s->end)) || fsync(s->fd) || fsync(s->dirfd)))
 		code = -errno;
 	if (code)
 		complain(err, errlen, code, "%s/state.log cannot be written: %s", s->dir, strerror(-code));

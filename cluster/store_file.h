@@ -9,8 +9,8 @@
  *   DIR/state.new  compaction under way; renamed over state.log when it is durable, worthless before
  *
  * A record is one batch, so that a batch is all there or not at all. A power loss can tear only the last record: a tail
- * that is cut short, or whose bytes were never written, is cut off. Anything else that does not check is corruption and
- * refused; the file is left as it is.
+ * that is cut short, or of which a sector (512 bytes) was never written, is cut off. Anything else that does not check is
+ * corruption and refused; the file is left as it is.
  */
 #ifndef SANDEM_CLUSTER_STORE_FILE_H
 #define SANDEM_CLUSTER_STORE_FILE_H

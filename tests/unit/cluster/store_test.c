@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 /* cmocka wants those before it */
@@ -221,6 +222,65 @@ static void unwritten_tail_is_cut_off(void **state)
 	store_close(s);
 }
 
+/* The length of the file is on the disk, and of the last record any of its sectors is or not. */
+static void missing_sectors_are_cut_off(void **state)
+{
+	static uint8_t buf[4096], torn[4096];
+	char value[1800];
+	struct store *s = open_ok();
+	size_t before, len, first, sectors;
+
+	(void)state;
+	memset(value, 'v', sizeof(value) - 1);
+	value[sizeof(value) - 1] = 0;
+	put(s, "a", value);
+	before = file_read("state.log", buf, sizeof(buf));
+	put(s, "a", "second");
+	put(s, "b", value);
+	store_close(s);
+	len = file_read("state.log", buf, sizeof(buf));
+	before += 8 + 8 + 1 + 6; /* two heads, key, value */
+	first = before / 512;
+	sectors = (len + 511) / 512 - first;
+	assert_true(sectors >= 4);
+	for (unsigned missing = 1; missing < 1u << sectors; missing++) {
+		memcpy(torn, buf, len);
+		for (size_t i = before; i < len; i++)
+			if (missing & 1u << (i / 512 - first))
+				torn[i] = 0;
+		file_write("state.log", torn, len);
+		s = open_ok();
+		assert_string_equal(content(s), "a=second ");
+		put(s, "later", "1");
+		store_close(s);
+		s = open_ok();
+		assert_string_equal(content(s), "a=second later=1 ");
+		store_close(s);
+	}
+}
+
+static unsigned syncs;
+
+int fsync(int fd) /* the store's */
+{
+	syncs++;
+	return syscall(SYS_fsync, fd);
+}
+
+/* What is read may be in the page cache only: a daemon was killed before it had synced it. */
+static void what_is_loaded_is_on_the_disk(void **state)
+{
+	struct store *s = open_ok();
+
+	(void)state;
+	put(s, "a", "1");
+	store_close(s);
+	syncs = 0;
+	s = open_ok();
+	assert_int_equal(syncs, 2); /* the file, and its name */
+	store_close(s);
+}
+
 /* Every bit before the last record: refused with the file's name and what to do, and the file is as it was. */
 static void corruption_is_refused_and_kept(void **state)
 {
@@ -360,6 +420,8 @@ int main(void)
 		STORE_TEST(two_daemons_cannot_share_it),
 		STORE_TEST(torn_tail_at_every_byte),
 		STORE_TEST(unwritten_tail_is_cut_off),
+		STORE_TEST(missing_sectors_are_cut_off),
+		STORE_TEST(what_is_loaded_is_on_the_disk),
 		STORE_TEST(corruption_is_refused_and_kept),
 		STORE_TEST(foreign_file_is_refused),
 		STORE_TEST(compaction_keeps_content_and_bounds_size),
