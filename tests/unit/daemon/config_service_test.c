@@ -331,6 +331,13 @@ static void test_malformed(void **state)
 	free(huge);
 }
 
+/* A node that is lost and not yet fenced may be the one that goes on, with another generation of the same number. */
+static void test_answers_wait_for_fencing(void **state)
+{
+	(void)state;
+	assert_true(ops->waits_for_fencing);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -338,6 +345,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_seed),	       TEST(test_all_must_vote),   TEST(test_one_refuses), TEST(test_two_at_once),
 		TEST(test_membership_ends_it), TEST(test_history_and_store), TEST(test_snapshot),    TEST(test_malformed),
+		TEST(test_answers_wait_for_fencing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
