@@ -105,6 +105,18 @@ static void ended_everywhere(void *cookie, enum propose_status status, const voi
 	wipe_answer(cookie, SENSE_NONE);
 }
 
+/* That it has failed is on stable storage everywhere: no restart makes a success of it. */
+static void broken_everywhere(void *cookie, enum propose_status status, const void *result,
+			      size_t len)
+{
+	struct wipe_request *q = cookie;
+
+	(void)status;
+	(void)result;
+	(void)len;
+	wipe_answer(q, wipe_failed_sense(q->order.kind));
+}
+
 static void tell_waiting(struct lu_wipe *w)
 {
 	const struct media_wipe *m = record_of(w);
@@ -115,10 +127,9 @@ static void tell_waiting(struct lu_wipe *w)
 		if (m->id == q->id && m->state == MEDIA_WIPE_RUNNING)
 			continue;
 		cds_list_del(&q->link);
-		if (m->id == q->id && m->state == MEDIA_WIPE_BROKEN)
-			wipe_answer(q, wipe_failed_sense(q->order.kind));
-		else
-			media_propose(w->d, &look, ended_everywhere, q);
+		media_propose(w->d, &look,
+			      m->id == q->id && m->state == MEDIA_WIPE_BROKEN ? broken_everywhere
+									      : ended_everywhere, q);
 	}
 }
 
