@@ -102,6 +102,13 @@ class Lab:
         await_true("the group is promoted somewhere", self.owner, seconds)
         self.run("wait", seconds)
 
+    def await_forwarding(self):
+        """Until one node owns the group, and the other forwards."""
+        def forwarding():
+            states = [self.ctl(n, "group", "list") for n in self.nodes]
+            return all(states) and sorted(s["groups"][0]["state"] for s in states) == ["active", "nonoptimized"]
+        await_true("one node owns the group, the other forwards", forwarding, 40)
+
     def crm(self, *args):
         """crm on a node that is powered on."""
         last = None

@@ -30,10 +30,7 @@ def copy_pair():
 
 @pytest.fixture
 def pair(copy_pair):
-    def forwarding():
-        states = [copy_pair.ctl(n, "group", "list") for n in copy_pair.nodes]
-        return all(states) and sorted(s["groups"][0]["state"] for s in states) == ["active", "nonoptimized"]
-    labtools.await_true("one node owns the group, the other forwards", forwarding, 40)
+    copy_pair.await_forwarding()
     return copy_pair
 
 

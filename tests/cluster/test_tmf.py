@@ -46,10 +46,7 @@ def slow_pair(tmp_path_factory):
 
 @pytest.fixture
 def pair(slow_pair):
-    def forwarding():
-        states = [slow_pair.ctl(n, "group", "list") for n in slow_pair.nodes]
-        return all(states) and sorted(s["groups"][0]["state"] for s in states) == ["active", "nonoptimized"]
-    labtools.await_true("one node owns the group, the other forwards", forwarding, 40)
+    slow_pair.await_forwarding()
     return slow_pair
 
 

@@ -624,20 +624,27 @@ static void do_go_on(struct msg *m)
 	at_medium->done(at_medium);
 }
 
-/* SAM-5 7.2: what is executed elsewhere is aborted there; the answer comes when nothing more of it can reach the medium. */
-static void abort_reaches_the_owner(void **state)
+/* A write of the origin is at the owner's medium, which does not answer. */
+static void begin_at_the_medium(bool tls)
 {
 	at_medium = NULL;
 	writes = 0;
-	write_same_ended = abort_answered = seen_aborted = false;
+	write_same_ended = false;
 	nodes_init(-1, 1);
-	origin.tls = owner.tls = by_tls(state);
+	origin.tls = owner.tls = tls;
 	disk.disk.ops = &holding_ops;
 	nodes_start();
 	assert_true(control(&origin, &owner, link_is_up, &origin, 5000));
 	start_write_same.fn = do_write_same;
 	reactor_post(&origin.reactor[0], &start_write_same);
 	assert_true(control(&origin, &owner, is_held, &at_medium, 5000));
+}
+
+/* SAM-5 7.2: what is executed elsewhere is aborted there; the answer comes when nothing more of it can reach the medium. */
+static void abort_reaches_the_owner(void **state)
+{
+	abort_answered = seen_aborted = false;
+	begin_at_the_medium(by_tls(state));
 	start_abort.fn = do_abort;
 	reactor_post(&origin.reactor[0], &start_abort);
 	look.fn = do_look;
@@ -675,17 +682,8 @@ static bool all_sent(void *arg)
  * its node takes it up again, somebody else has reserved the logical unit. */
 static void conflict_after_the_loss_of_the_owner(void **state)
 {
-	at_medium = NULL;
-	writes = 0;
-	write_same_ended = published = false;
-	nodes_init(-1, 1);
-	origin.tls = owner.tls = by_tls(state);
-	disk.disk.ops = &holding_ops;
-	nodes_start();
-	assert_true(control(&origin, &owner, link_is_up, &origin, 5000));
-	start_write_same.fn = do_write_same;
-	reactor_post(&origin.reactor[0], &start_write_same);
-	assert_true(control(&origin, &owner, is_held, &at_medium, 5000));
+	published = false;
+	begin_at_the_medium(by_tls(state));
 	taken_over = origin.gate;
 	taken_over.medium = GATE_ADMIT;
 	taken_over.lost = true; /* where the connection ends at once */
