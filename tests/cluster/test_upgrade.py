@@ -2,17 +2,18 @@
 """A pair is upgraded node by node under verified I/O: no error, nothing lost, reservations kept (P1, P6, P7); and no
 way back.
 
-SANDEM_OLD_BUILD: the build directory of the older version; without it there is nothing to upgrade from.
+The older version is built from this repository's history, or SANDEM_OLD_BUILD names its build directory.
 """
 import os
 import pathlib
+import shutil
+import subprocess
 
 import pytest
 
 import labtools
 
-OLD = os.environ.get("SANDEM_OLD_BUILD")
-pytestmark = pytest.mark.skipif(not OLD, reason="SANDEM_OLD_BUILD names no build directory of an older version")
+OLD_COMMIT = "ae00d541f575d91dab9420feee6e60dd660309e7"  # 0.1.0, which speaks version 1 of the protocol only
 
 KEY = 0xabc
 EXCLUSIVE_ACCESS = 3
@@ -32,12 +33,34 @@ targets:
 """
 
 
+def run(*args, **kw):
+    return subprocess.run(args, capture_output=True, text=True, **kw)
+
+
+@pytest.fixture(scope="module")
+def old_build():
+    if os.environ.get("SANDEM_OLD_BUILD"):
+        return pathlib.Path(os.environ["SANDEM_OLD_BUILD"]).resolve()
+    tree = labtools.BUILD / "old" / OLD_COMMIT
+    if not (tree / "build/sandemctl").exists():
+        shutil.rmtree(tree, ignore_errors=True)
+        tree.mkdir(parents=True)
+        found = run("git", "-C", labtools.REPO, "archive", f"--output={tree}/old.tar", OLD_COMMIT)
+        if found.returncode:
+            pytest.skip(f"the history of this clone has no {OLD_COMMIT[:9]}, and SANDEM_OLD_BUILD names no build directory: "
+                        f"{found.stderr.strip()}")
+        run("tar", "-xf", tree / "old.tar", "-C", tree, check=True)
+        made = run("make", "-C", tree, "build/sandemd", "build/sandemctl")
+        assert made.returncode == 0, made.stdout[-2000:] + made.stderr[-2000:]
+    return tree / "build"
+
+
 @pytest.fixture(params=["standby", "forward"])
-def old_pair(request, tmp_path):
+def old_pair(request, tmp_path, old_build):
     """Two nodes of the older version; what the others do is in the id."""
     config = tmp_path / "sandem.yaml"
     config.write_text(CONFIG.format(non_owner=request.param))
-    lab = labtools.Lab(f"t{os.getpid()}-up{request.param[0]}", build=pathlib.Path(OLD).resolve())
+    lab = labtools.Lab(f"t{os.getpid()}-up{request.param[0]}", build=old_build)
     try:
         lab.up("--luns", 2, "--config", config)
         yield lab
@@ -73,23 +96,23 @@ def assert_reserved(lab, holder):
         assert holder.good(node, "read-keys", lun=1)["keys"], node
 
 
-def start_old(lab, node):
+def start_old(lab, node, old_build):
     """The older program on a node that pacemaker leaves alone; what it says until it ends or for some seconds."""
-    bring_programs(lab, node, pathlib.Path(OLD).resolve())
+    bring_programs(lab, node, old_build)
     return lab.exec(node, "sh", "-c",
                     "mkdir -p /run/sandem; timeout 6 sandemd -c /etc/sandem/sandem.yaml --node $(hostname) "
                     "--run-dir /run/sandem --state-dir /var/lib/sandem 2>&1", check=False).stdout
 
 
-def assert_no_way_back(lab, node):
+def assert_no_way_back(lab, node, old_build):
     lab.crm("node", "standby", node)
     lab.await_owner(lab.peer(node))
     lab.run("wait")
-    said = start_old(lab, node)
+    said = start_old(lab, node, old_build)
     assert "update sandemd" in said, said
     lab.exec(node, "mv", "/var/lib/sandem", "/var/lib/sandem.away")
     lab.exec(node, "mkdir", "/var/lib/sandem")
-    said = start_old(lab, node)
+    said = start_old(lab, node, old_build)
     assert "speaks protocol versions 1-1" in said and "update the older one" in said, said
     lab.exec(node, "rm", "-rf", "/var/lib/sandem")
     lab.exec(node, "mv", "/var/lib/sandem.away", "/var/lib/sandem")
@@ -98,7 +121,7 @@ def assert_no_way_back(lab, node):
     lab.settle()
 
 
-def test_node_by_node(old_pair, figures):
+def test_node_by_node(old_pair, old_build, figures):
     lab = old_pair
     holder = labtools.Host(lab, "holder")
     holder.good("node-a", "register", sa_key=KEY, lun=1)
@@ -118,7 +141,7 @@ def test_node_by_node(old_pair, figures):
         assert protocol(lab, first) == protocol(lab, second) == (2, {first: 2, second: 2})
         load.await_flow()
         gap = load.longest_gap(since)
-        assert_no_way_back(lab, second)
+        assert_no_way_back(lab, second, old_build)
         load.await_flow()
         report = load.stop()
     assert_reserved(lab, holder)
