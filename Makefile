@@ -254,5 +254,5 @@ clean:
 	rm -rf $(BUILD)
 .PHONY: clean
 
--include $(shell find $(BUILD) -name '*.d' -not -path '$(BUILD)/asan/*' -not -path '$(BUILD)/tsan/*' -not -path '$(BUILD)/vm/*' \
+-include $(shell find $(BUILD) -name '*.d' -type f -not -path '$(BUILD)/old/*' -not -path '$(BUILD)/asan/*' -not -path '$(BUILD)/tsan/*' -not -path '$(BUILD)/vm/*' \
 	-not -path '$(BUILD)/fuzz/*' 2>/dev/null)

@@ -304,6 +304,7 @@ void replog_fencing_confirmed(struct replog *r, uint32_t node)
 {
 	replog_enter(r);
 	unfenced_remove(r, node);
+	fenced_note(r, node);
 	replog_leave(r);
 }
 

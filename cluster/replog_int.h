@@ -102,6 +102,9 @@ struct replog {
 	uint32_t nmembers;
 	struct unfenced unfenced[REPLOG_MEMBERS_MAX];
 	uint32_t nunfenced;
+	/* A joiner's: nodes of which it has heard that they are fenced and which have not come back since. The source of its state may
+	 * not have heard it yet. */
+	uint32_t nfenced, fenced[REPLOG_MEMBERS_MAX];
 
 	/* the state's place in history (see replog.h) */
 	uint64_t position, generation, history, branch, next_order;
@@ -204,6 +207,9 @@ const struct seat *seat_find(const struct replog *r, uint32_t node);
 void unfenced_add(struct replog *r, const struct unfenced *u);
 void unfenced_unless_harmless(struct replog *r, const struct member *m, bool node_down); /* m is lost */
 void unfenced_remove(struct replog *r, uint32_t node);
+void fenced_note(struct replog *r, uint32_t node);
+void fenced_forget(struct replog *r, uint32_t node);
+bool fenced_heard(const struct replog *r, uint32_t node);
 void unfenced_new_process(struct replog *r, uint32_t node, uint64_t incarnation);
 void known_add(struct replog *r, uint64_t history);
 uint64_t mix64(uint64_t h, uint64_t v);

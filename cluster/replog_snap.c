@@ -285,7 +285,7 @@ static void take_members(struct replog *r, const struct snapshot *s)
 	for (uint32_t i = 0; i < s->nunfenced; i++) {
 		const struct seat *u = &s->unfenced[i];
 
-		if (u->node != r->p.node)
+		if (u->node != r->p.node && !fenced_heard(r, u->node))
 			unfenced_add(r, &(struct unfenced){ u->node, u->incarnation, is_unnamed(s, u->node) });
 	}
 	r->nseats = s->nseats;
@@ -453,6 +453,7 @@ void synced_deliver(struct replog *r, struct member *from, const struct synced *
 	branch_fork(r);
 	if (from->node == r->p.node) {
 		r->join = JOIN_NONE;
+		r->nfenced = 0;
 		r->serve_from = r->position; /* nobody waits for this node's part in what came before */
 	}
 	if (!view_counts(r))

@@ -106,6 +106,27 @@ void unfenced_remove(struct replog *r, uint32_t node)
 	}
 }
 
+bool fenced_heard(const struct replog *r, uint32_t node)
+{
+	for (uint32_t i = 0; i < r->nfenced; i++)
+		if (r->fenced[i] == node)
+			return true;
+	return false;
+}
+
+void fenced_note(struct replog *r, uint32_t node)
+{
+	if (r->in_group && !self_synced(r) && !member_find(r, node) && !fenced_heard(r, node) && r->nfenced < REPLOG_MEMBERS_MAX)
+		r->fenced[r->nfenced++] = node;
+}
+
+void fenced_forget(struct replog *r, uint32_t node)
+{
+	for (uint32_t i = 0; i < r->nfenced; i++)
+		if (r->fenced[i] == node)
+			r->fenced[i--] = r->fenced[--r->nfenced];
+}
+
 /* A new process on the node: the one that was lost is dead. */
 void unfenced_new_process(struct replog *r, uint32_t node, uint64_t incarnation)
 {
@@ -141,6 +162,7 @@ static void member_add(struct replog *r, uint32_t node)
 	memmove(&r->member[at + 1], &r->member[at], (r->nmembers - at) * sizeof(r->member[0]));
 	r->member[at] = (struct member){ .node = node };
 	r->nmembers++;
+	fenced_forget(r, node);
 }
 
 static void member_remove(struct replog *r, struct member *m)
@@ -265,6 +287,7 @@ static bool contains(const uint32_t *node, size_t n, uint32_t what)
 static void first_view(struct replog *r)
 {
 	r->in_group = true;
+	r->nfenced = 0;
 	r->exchange_since = r->now;
 	snprintf(r->join_why, sizeof(r->join_why), "exchanging states with the other members");
 }

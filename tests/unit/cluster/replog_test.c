@@ -276,6 +276,35 @@ static void a_dead_owner_is_not_its_successor(void **state)
 	fake_fini(f);
 }
 
+/* A joiner hears that a lost node is fenced before it has the state in which that is waited for, and its source hears it
+ * after it has cut that state: nobody tells the joiner once more. */
+static void a_joiner_has_heard_of_the_fencing(void **state)
+{
+	struct fake *f = up(3);
+	size_t a;
+
+	(void)state;
+	f->two_node = true;
+	fake_crash(f, 2);
+	fake_settle(f);
+	fake_fenced(f, 2);
+	f->owner[3] = true;
+	fake_crash(f, 3);
+	fake_settle(f);
+	fake_start(f, 2);
+	while (!replog_members(f->node[2].log, NULL, 0))
+		assert_true(fake_step(f));
+	replog_fencing_confirmed(f->node[2].log, 3);
+	fake_settle(f);
+	assert_int_equal(replog_unfenced(f->node[2].log, NULL, 0), 0);
+	replog_fencing_confirmed(f->node[1].log, 3);
+	fake_settle(f);
+	a = fake_propose(f, 2, (struct toy_op){ .cell = 0, .value = 5 });
+	fake_settle(f);
+	assert_int_equal(f->proposal[a].status, PROPOSE_OK);
+	fake_fini(f);
+}
+
 /* It has not served and has ended, and its node is here: nothing to wait for, whatever the process before it owned. */
 static void a_successor_that_ends_is_harmless(void **state)
 {
@@ -913,6 +942,7 @@ int main(void)
 		cmocka_unit_test(the_same_process_is_not_lost),
 		cmocka_unit_test(a_dead_owner_is_not_its_successor),
 		cmocka_unit_test(a_successor_that_ends_is_harmless),
+		cmocka_unit_test(a_joiner_has_heard_of_the_fencing),
 		cmocka_unit_test(the_owner_that_was_named_is_fenced_by_a_promotion),
 		cmocka_unit_test(clean_leave_is_not_waited_for),
 		cmocka_unit_test(a_goodbye_is_known_to_all_who_decide),
