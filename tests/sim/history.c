@@ -7,7 +7,7 @@
  *   - the frontier only moves down one path: nothing acknowledged is lost or contradicted (P1, P6)
  *   - who serves has the frontier in its history (P1)
  *   - what reaches the medium is allowed by a state from the newest one on that was acknowledged of its LU (P2)
- *   - after a power loss of all, what was to survive it is the state of one of the histories from the frontier on (P1, APTPL)
+ *   - what goes on from a store is, as far as it was to survive, the state of one of the histories from the frontier on (P1, APTPL)
  */
 #include <string.h>
 
@@ -19,11 +19,6 @@ bool history_descends(const struct sim *s, int of, int from)
 	while (of >= 0 && s->history[of].depth > s->history[from].depth)
 		of = s->history[of].parent;
 	return of == from;
-}
-
-bool history_is_holder(const struct node *n)
-{
-	return n->running && !n->from_disk && history_descends(n->sim, n->history, n->sim->frontier);
 }
 
 /* ---- operations ----------------------------------------------------------------------------------------------------------- */
@@ -104,10 +99,9 @@ void history_members(struct node *n, uint64_t position, const uint32_t *member, 
 void history_restored(struct node *n, int history)
 {
 	int before = n->history;
-	bool knew = !n->from_disk;
+	bool knew = n->sim->history[before].used;
 
 	n->restored = n->history = history;
-	n->from_disk = history == n->sim->root;
 	if (knew)
 		told_owed(n, before);
 }

@@ -306,7 +306,7 @@ static void value_change(struct sim_store *st, enum change_kind kind, const char
 /* PLANT_JOINER_COUNTS */
 static void count_it(struct sim_store *st, const char *key)
 {
-	struct replog_lineage l;
+	struct replog_lineage l = { 0 };
 	struct persist p = { .next = NULL };
 
 	for (size_t i = 0; i < st->n && !strcmp(key, PERSIST_LINEAGE_KEY); i++) {
@@ -320,6 +320,10 @@ static void count_it(struct sim_store *st, const char *key)
 		persist_lineage(&p, &l);
 		at = p.next->body.data;
 		memcpy(&h, at, sizeof(h));
+		if (memcmp(at + sizeof(h), key, le16toh(h.klen))) { /* the version is in front of it */
+			at += sizeof(h) + le16toh(h.klen) + le32toh(h.vlen);
+			memcpy(&h, at, sizeof(h));
+		}
 		value_change(st, CHANGE_PUT, key, at + sizeof(h) + le16toh(h.klen), le32toh(h.vlen));
 		store_batch_free(p.next);
 		return;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "alua/rtpg.h"
+#include "cluster/replog_start.h"
 #include "core/buf.h"
 #include "daemon/tasks.h"
 #include "tests/sim/sim.h"
@@ -104,6 +105,18 @@ enum cluster_state __wrap_cluster_state(const struct cluster *c)
 	if ((s == CLUSTER_JOINING && p == PLANT_SERVE_JOINING) || (s == CLUSTER_NO_QUORUM && p == PLANT_SERVE_WITHOUT_QUORUM))
 		return CLUSTER_SERVING;
 	return s;
+}
+
+bool __real_start_allowed(const struct lineage *state, const struct start_present *here, uint32_t nhere,
+			  struct start_missing *m);
+bool __wrap_start_allowed(const struct lineage *state, const struct start_present *here, uint32_t nhere,
+			  struct start_missing *m);
+bool __wrap_start_allowed(const struct lineage *state, const struct start_present *here, uint32_t nhere,
+			  struct start_missing *m)
+{
+	bool allowed = __real_start_allowed(state, here, nhere, m);
+
+	return allowed || (state && sim_world()->plant == PLANT_START_ALONE);
 }
 
 static void barrier_lies(struct msg *m)
@@ -335,8 +348,7 @@ void node_boot(struct node *n)
 	sim_trace(s, "starts");
 	memset(&n->d, 0, sizeof(n->d));
 	n->dying = n->paused = n->left = n->leaving = false;
-	n->history = s->root;
-	n->from_disk = true;
+	n->history = history_loaded(s);
 	n->restored = -1;
 	n->slow = sim_random(s) % 4;
 	machine_reset(n);
@@ -461,7 +473,7 @@ void node_die(struct node *n, enum replog_gone_reason reason)
 	while (reason != REPLOG_LEFT && chance(s, 2) && machine_work(n))
 		; /* a commit under way may have reached the disk */
 	n->dying = true;
-	if (!n->from_disk)
+	if (s->history[n->history].used)
 		n->at_death = n->history;
 	net_gone(n, reason);
 	net_clear(n);

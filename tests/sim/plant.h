@@ -14,7 +14,8 @@
 	X(LOCAL_UA, 200, "unit attentions are raised on the proposer's node only") \
 	X(NO_PERSIST, 2000, "APTPL state is not made durable") \
 	X(STORE_LIES, 2000, "the store reports commits that a power loss takes back") \
-	X(JOINER_COUNTS, 4000, "what a joiner has stored counts before anybody waits for it") \
+	X(JOINER_COUNTS, 60000, "what a joiner has stored counts before anybody waits for it") \
+	X(START_ALONE, 2000, "a start from the stores waits for nobody") \
 	X(SERVE_JOINING, 4000, "a node answers while it is joining") \
 	X(SERVE_WITHOUT_QUORUM, 2000, "a node that has lost quorum goes on") \
 	X(SKIP_FENCING_WAIT, 2000, "a lost owner is taken for harmless") \
@@ -25,7 +26,7 @@
 	X(APPLY_TWICE, 200, "an operation is proposed twice") \
 	X(TORN_SNAPSHOT, 2000, "a snapshot is restored only in part") \
 	X(MODE_UA_LOST, 500, "one node forgets the unit attentions of MODE SELECT") \
-	X(MODE_NO_PERSIST, 2000, "MODE SELECT with SP=1 is answered without being durable") \
+	X(MODE_NO_PERSIST, 40000, "MODE SELECT with SP=1 is answered without being durable") \
 	X(NEXUS_KEEPS, 2000, "the end of an I_T nexus does not release what it has by RESERVE") \
 	X(RESET_KEEPS, 2000, "a LOGICAL UNIT RESET releases no RESERVE and resets no mode parameter") \
 	X(RESET_NO_DRAIN, 2000, "an abort does not wait for the commands under way") \

@@ -103,12 +103,9 @@ void sim_pass(struct sim *s)
 		s->now = at;
 }
 
-static void blackout_check(struct sim *s)
+static void power_off(struct sim *s)
 {
-	for (uint32_t i = 1; i <= s->nodes; i++)
-		if (history_is_holder(&s->node[i]))
-			return;
-	/* The last that had all of the state is gone: so that what must survive is well defined, the power goes for all. */
+	s->count.blackouts++;
 	for (uint32_t i = 1; i <= s->nodes; i++) {
 		node_die(&s->node[i], REPLOG_NODE_DOWN);
 		s->node[i].up = s->node[i].seen_all = false;
@@ -118,8 +115,6 @@ static void blackout_check(struct sim *s)
 		crm_node_gone(s, i);
 	}
 	s->partitions = 0;
-	if (s->base_known)
-		history_blackout(s);
 }
 
 /* ---- what can happen ---------------------------------------------------------------------------------------------------------------- */
@@ -135,7 +130,7 @@ static unsigned serving(const struct sim *s)
 
 static bool may_fault(const struct sim *s)
 {
-	return (s->nodes - serving(s) + 1) * 2 <= s->nodes;
+	return s->any_fault || (s->nodes - serving(s) + 1) * 2 <= s->nodes;
 }
 
 static void crash(struct sim *s, struct node *n, enum replog_gone_reason reason)
@@ -145,7 +140,6 @@ static void crash(struct sim *s, struct node *n, enum replog_gone_reason reason)
 	s->fence_due |= 1u << n->id;
 	if (s->plant == PLANT_PROMOTE_UNFENCED)
 		crm_node_gone(s, n->id);
-	blackout_check(s);
 }
 
 static void fence_somebody(struct sim *s)
@@ -202,8 +196,6 @@ static void end_partition(struct sim *s)
 		if (s->node[i].up && s->node[i].partition != winner && quorate && (s->two_node || sim_random(s) % 8))
 			crash(s, &s->node[i], REPLOG_NODE_DOWN);
 	}
-	if (!s->partitions)
-		return; /* a blackout came of it */
 	sim_steps(s, sim_random(s) % 100);
 	for (uint32_t i = 1; i <= s->nodes; i++)
 		if (chance(s, 2))
@@ -278,11 +270,8 @@ static void act(struct sim *s)
 			stop(s, n);
 		break;
 	case 15:
-		if (s->any_fault && chance(s, 3)) {
-			for (uint32_t i = 1; i <= s->nodes; i++)
-				node_die(&s->node[i], REPLOG_NODE_DOWN);
-			blackout_check(s);
-		}
+		if (s->any_fault && chance(s, 3))
+			power_off(s);
 		break;
 	case 17:
 		load_resize(s);
@@ -330,6 +319,26 @@ static void say_what_is_missing(struct sim *s)
 	sim_fail(s, "at the end a group has no owner");
 }
 
+/* What the operator does, once it is clear that nothing comes of itself. */
+static void operate(struct sim *s, struct node *n, unsigned round)
+{
+	enum cluster_state state = n->running ? __real_cluster_state(n->d.cluster) : CLUSTER_OFFLINE;
+
+	if (!n->running) {
+		if (!s->partitions && (!(s->lost & 1u << n->id) || round > 200))
+			start(s, n);
+	} else if (state == CLUSTER_DIVERGED && !s->resolved) {
+		sim_fail(s, "node %u is refused, although nobody went on without it: %s", n->id, cluster_why(n->d.cluster));
+	} else if (state == CLUSTER_DIVERGED && round % 50 == 49) {
+		cluster_discard_own(n->d.cluster);
+	} else if (state == CLUSTER_JOINING && s->lost && round == 150 && !serving(s) && !cluster_keep_own(n->d.cluster)) {
+		s->cur = n;
+		sim_trace(s, "the operator goes on with this node's state");
+		s->resolved = true;
+		s->count.resolved++;
+	}
+}
+
 static void finish(struct sim *s)
 {
 	if (s->partitions)
@@ -341,10 +350,7 @@ static void finish(struct sim *s)
 	for (unsigned k = 0; k < 400 && !*s->broken; k++) {
 		fence_somebody(s);
 		for (uint32_t i = 1; i <= s->nodes; i++)
-			if (s->node[i].running && k % 50 == 49 && __real_cluster_state(s->node[i].d.cluster) == CLUSTER_DIVERGED)
-				cluster_discard_own(s->node[i].d.cluster);
-			else if (!s->node[i].running && !s->partitions)
-				start(s, &s->node[i]);
+			operate(s, &s->node[i], k);
 		sim_steps(s, 20000);
 		crm_settle(s);
 		if (at_rest(s))
@@ -370,11 +376,12 @@ static void init(struct sim *s, uint64_t seed)
 	s->nodes = 2 + (sim_random(s) % 8) / 2; /* 2 … 5 */
 	s->two_node = s->nodes == 2;
 	s->groups = 1 + sim_random(s) % LUS;
-	s->any_fault = chance(s, 3); /* with power losses of all nodes */
 	s->spc2 = chance(s, 4);
-	s->base_known = true;
+	s->any_fault = chance(s, 3); /* until none is left, one after the other or all at once */
+	if (s->any_fault && chance(s, 4))
+		s->lost = 1u << (1 + sim_random(s) % s->nodes);
 	s->nhistories = 1;
-	s->history[0] = (struct history){ .parent = -1, .lu = -1 };
+	s->history[0] = (struct history){ .parent = -1, .lu = -1, .used = true };
 	for (unsigned i = 0; i < LUS; i++)
 		lu_model_init(&s->history[0].model[i], INITIATORS, s->nodes);
 	for (unsigned i = 0; i < LUS; i++)
@@ -396,7 +403,7 @@ static bool run(uint64_t seed, enum plant plant, bool trace, struct sim *s)
 	init(s, seed);
 	for (uint32_t i = 1; i <= s->nodes; i++)
 		node_boot(&s->node[i]);
-	sim_steps(s, chance(s, 4) ? 50 : 5000);
+	sim_steps(s, chance(s, 4) && !s->any_fault ? 50 : 5000); /* whom the first start ever waits for is quorum's affair */
 	for (unsigned i = 0; i < ACTIONS && !*s->broken; i++) {
 		act(s);
 		sim_steps(s, sim_random(s) % 80);
@@ -480,6 +487,7 @@ static void say(const struct sim *total, uint64_t seeds)
 		{ total->count.moves, "moves" },	  { total->count.crashes, "crashes" },
 		{ total->count.partitions, "partitions" }, { total->count.blackouts, "power losses of all" },
 		{ total->count.stops, "orderly stops" },  { total->count.logins, "new sessions" },
+		{ total->count.starts, "starts from stores" }, { total->count.resolved, "by the operator's word" },
 	};
 
 	printf("%llu schedules, %llu steps:", (unsigned long long)seeds, (unsigned long long)total->steps);

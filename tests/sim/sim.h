@@ -19,7 +19,7 @@
  *     model.c    the state of a logical unit by naive rules
  *     history.c  what is true: the tree of histories, each with the naive model's state; all verdicts
  *     history_told.c  who has to be told by unit attentions
- *     history_disk.c  what is there after a power loss of all
+ *     history_disk.c  what goes on from a store
  *     sim.c      the schedule and its end
  *
  *   nexus = initiator × nodes + node - 1, the same number in the model.
@@ -60,7 +60,8 @@ struct node;
 
 /* ---- history.c: a history is a node of a tree, known by its index ---- */
 struct history {
-	int parent; /* -1: the first of an era */
+	int parent; /* -1: what a process has loaded from its store */
+	bool used;  /* false: nobody has gone on from there yet */
 	uint32_t op, depth;
 	int lu; /* that op was about; -1: none in particular */
 	uint8_t status;
@@ -190,7 +191,6 @@ struct node {
 	int history;		  /* of its state, index into sim->history */
 	int restored;		  /* by the last snapshot; -1 */
 	bool publishing;	  /* everything anew, after it */
-	bool from_disk;		  /* … as far as it can know: its state is what it has loaded */
 	bool left;		  /* its goodbye is through */
 	int at_death;		  /* history at the last power loss */
 	uint64_t applied;
@@ -235,8 +235,9 @@ struct sim {
 	struct history history[HISTORIES];
 	int nhistories, frontier, root; /* frontier: the newest acknowledged; root: the first of this era */
 	int lu_frontier[LUS];	       /* the newest acknowledged that was about this LU; what is about others may come first */
-	int old_frontier[LUS];	       /* lu_frontier when all had lost power */
-	bool base_known; /* false: after a power loss of all, until one serves */
+	int old_frontier[LUS];	       /* lu_frontier of the era before */
+	uint32_t lost;	       /* bit: nodes that never come back of themselves */
+	bool resolved;	       /* the operator has said so: what only they had is given up */
 	uint32_t medium[LUS][BLOCKS_MAX], medium_blocks[LUS];
 	uint64_t medium_epoch[LUS];
 	struct handle *open[LUS][NODES + 1], *closed;
@@ -245,7 +246,7 @@ struct sim {
 	struct crm_group crm[LUS];
 	struct {
 		uint64_t writes, conflicts, reads, pr_good, pr_other, moves, crashes, blackouts, partitions, notready, stops,
-			logins, settings, reserves, tmfs, resizes, compares, owed;
+			logins, settings, reserves, tmfs, resizes, compares, owed, starts, resolved;
 	} count;
 };
 
@@ -335,15 +336,16 @@ void history_acknowledged(struct node *n, uint32_t op, uint64_t since, int from,
 bool history_descends(const struct sim *s, int of, int from);
 /* Is there a state that n can have had since sl was sent which is as is() says? Always, where that is not known. */
 bool history_some(const struct node *n, const struct slot *sl, bool (*is)(const struct lu_model *m, const struct slot *sl));
-void history_anchor(struct node *n);
 void history_medium(struct node *n, struct slot *sl, bool write);
 void history_conflict(struct node *n, struct slot *sl);
 void history_pr_in(struct node *n, struct slot *sl);
-void history_blackout(struct sim *s);
-bool history_is_holder(const struct node *n);
 void history_check_equal(struct sim *s);
 void history_reservations_end(struct sim *s);
 bool history_same_bytes(const struct node *a, const struct node *b);
+
+/* history_disk.c */
+int history_loaded(struct sim *s); /* the history of a process that begins */
+void history_anchor(struct node *n);
 
 /* history_told.c */
 void told_note(struct slot *sl, uint16_t code);
