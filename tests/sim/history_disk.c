@@ -7,16 +7,31 @@
 
 #include "tests/sim/sim.h"
 
-/* A process begins, with what it has loaded. */
-int history_loaded(struct sim *s)
+static int beginning(struct sim *s, int from)
 {
+	struct history *h = &s->history[s->nhistories];
+
 	if (s->nhistories == HISTORIES) {
 		sim_fail(s, "more histories than the simulator has room for");
 		return 0;
 	}
-	s->history[s->nhistories] = s->history[0];
-	s->history[s->nhistories].used = false;
+	*h = s->history[from];
+	h->parent = h->lu = -1;
+	h->used = false;
 	return s->nhistories++;
+}
+
+int history_loaded(struct sim *s)
+{
+	return beginning(s, 0);
+}
+
+void history_resolved(struct sim *s)
+{
+	s->resolved = true;
+	for (uint32_t i = 1; i <= s->nodes; i++)
+		if (s->node[i].running)
+			s->node[i].history = beginning(s, s->node[i].history);
 }
 
 /* What only memory had is gone, whoever may still have it. */
@@ -101,11 +116,12 @@ static const struct kept {
 	{ "capacity", media_equals, media_take },
 };
 
-static bool survives(struct node *n, unsigned lu, const struct kept *k, int at, struct lu_model *to)
+static bool survives(struct node *n, unsigned lu, const struct kept *k, int at, bool in_memory, struct lu_model *to)
 {
 	struct lu_model m = n->sim->history[at].model[lu];
 
-	lu_model_power_loss(&m);
+	if (!in_memory)
+		lu_model_power_loss(&m);
 	k->take(to, &m);
 	return k->equals(n, lu, &m);
 }
@@ -121,7 +137,7 @@ static bool find_survivor(struct node *n, unsigned lu, const struct kept *k, str
 		if (!history_descends(s, at, s->old_frontier[lu]))
 			continue;
 		for (;; at = s->history[at].parent) {
-			if (survives(n, lu, k, at, to))
+			if (survives(n, lu, k, at, false, to))
 				return true;
 			if (at == s->old_frontier[lu])
 				break;
@@ -130,13 +146,14 @@ static bool find_survivor(struct node *n, unsigned lu, const struct kept *k, str
 	return false;
 }
 
-/* The operator has given up what is missing: it may be any state that has been. */
+/* The operator has given up what is missing: it may be any state that has been, also as a joiner has taken it over. */
 static bool find_any(struct node *n, unsigned lu, const struct kept *k, struct lu_model *to)
 {
 	struct sim *s = n->sim;
 
 	for (int at = 0; at < s->nhistories; at++)
-		if (s->history[at].used && at != s->root && survives(n, lu, k, at, to))
+		if (s->history[at].used && at != s->root &&
+		    (survives(n, lu, k, at, false, to) || survives(n, lu, k, at, true, to)))
 			return true;
 	return false;
 }

@@ -334,7 +334,7 @@ static void operate(struct sim *s, struct node *n, unsigned round)
 	} else if (state == CLUSTER_JOINING && s->lost && round == 150 && !serving(s) && !cluster_keep_own(n->d.cluster)) {
 		s->cur = n;
 		sim_trace(s, "the operator goes on with this node's state");
-		s->resolved = true;
+		history_resolved(s);
 		s->count.resolved++;
 	}
 }

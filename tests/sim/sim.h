@@ -344,7 +344,8 @@ void history_reservations_end(struct sim *s);
 bool history_same_bytes(const struct node *a, const struct node *b);
 
 /* history_disk.c */
-int history_loaded(struct sim *s); /* the history of a process that begins */
+int history_loaded(struct sim *s); /* the history of a process that begins, with what it has loaded */
+void history_resolved(struct sim *s); /* the operator goes on with what is there */
 void history_anchor(struct node *n);
 
 /* history_told.c */
