@@ -377,6 +377,7 @@ static bool copy_params(struct replog *r, const struct replog_params *p)
 		r->p.version_min = REPLOG_VERSION_MIN;
 		r->p.version_max = REPLOG_VERSION;
 	}
+	r->heard_version_max = r->p.version_max;
 	r->first.n = p->nfirst < REPLOG_MEMBERS_MAX ? p->nfirst : REPLOG_MEMBERS_MAX;
 	for (uint32_t i = 0; i < r->first.n; i++)
 		r->first.node[i] = p->first[i];

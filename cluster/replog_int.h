@@ -118,6 +118,7 @@ struct replog {
 	uint32_t nknown;
 	uint64_t known[REPLOG_KNOWN_MAX];
 	uint32_t version; /* in use (replog_version.c) */
+	uint32_t heard_version_max; /* the lowest of all who were heard before the first VIEW ever */
 	bool not_yet_said;
 	bool live, outdated, diverged, refused;
 	bool waiting; /* for nodes that may have a newer state, or for that state */
@@ -228,6 +229,7 @@ bool version_has_processes(const struct replog *r); /* services learn of process
 bool version_has(const struct replog *r, const struct service *s);
 uint32_t version_needed(const struct replog *r); /* by others, to take part */
 uint32_t version_for_view(const struct replog *r);
+void version_heard(struct replog *r, const struct hello *h);
 void version_set(struct replog *r, uint32_t version);
 bool version_take_view(struct replog *r, uint32_t version); /* false: this member has failed */
 void version_say_not_yet(struct replog *r, const struct service *s);

@@ -472,6 +472,7 @@ void hello_deliver(struct replog *r, struct member *from, const struct hello *h)
 	from->round = h->round;
 	from->hello = *h;
 	from->heard = true;
+	version_heard(r, h);
 	if (table_complete(r) && r->heard_sent != table_hash(r))
 		send_hello(r);
 	exchange_check(r);

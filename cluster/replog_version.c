@@ -5,7 +5,7 @@
  *
  *   1 ── a VIEW in which every configured node is a member, and all speak more ──▶ 2
  *
- * The first VIEW of all begins with what its members speak. Not earlier: the last old node must be able to come back while the others are being upgraded. Never back, but by the
+ * The first VIEW of all begins with what all nodes speak, as they were heard before it. Not earlier: the last old node must be able to come back while the others are being upgraded. Never back, but by the
  * snapshot of a cluster that uses an older one: what the newer services know has no place in it. What a hello gives as
  * version_min is therefore the version in use, and members that don't speak it refuse, and are refused, by the rule that
  * all versions have.
@@ -31,6 +31,13 @@ uint32_t version_needed(const struct replog *r)
 	return r->version > r->p.version_min ? r->version : r->p.version_min;
 }
 
+/* One who was heard and is gone before the first VIEW has to be able to come back. */
+void version_heard(struct replog *r, const struct hello *h)
+{
+	if (!r->generation && h->version_max < r->heard_version_max)
+		r->heard_version_max = h->version_max;
+}
+
 /* The highest that all members of the next VIEW speak; 0: not every configured node is one of them. All were heard before
  * the first VIEW ever (replog_params.first). */
 static uint32_t spoken_by_all(const struct replog *r)
@@ -46,7 +53,11 @@ static uint32_t spoken_by_all(const struct replog *r)
 		if (m->hello.version_max < version)
 			version = m->hello.version_max;
 	}
-	return n < r->p.nnodes && (r->generation || !r->first.n) ? 0 : version;
+	if (n == r->p.nnodes)
+		return version;
+	if (r->generation || !r->first.n)
+		return 0;
+	return version < r->heard_version_max ? version : r->heard_version_max;
 }
 
 uint32_t version_for_view(const struct replog *r)

@@ -101,6 +101,31 @@ static void a_fresh_cluster_uses_the_newest_when_all_are_there(void **state)
 	fake_fini(f);
 }
 
+/* It is heard, and gone before the first membership: that begins with what it speaks. */
+static void an_old_node_lost_before_the_first_membership_comes_back(void **state)
+{
+	struct fake *f = &fake;
+
+	(void)state;
+	fake_init(f, 3, 42);
+	for (uint32_t i = 1; i <= 3; i++) {
+		f->node[i].version_max = i == 3 ? 1 : 2;
+		fake_start(f, i);
+	}
+	while (!strstr(replog_why(f->node[1].log), "waiting for the membership"))
+		assert_true(fake_step(f));
+	fake_kill(f, 3);
+	fake_settle(f);
+	fake_fenced(f, 3);
+	fake_settle(f);
+	assert_version(f, 1);
+	start_as(f, 3, 1);
+	assert_version(f, 1);
+	upgrade(f, 3);
+	assert_version(f, 2);
+	fake_fini(f);
+}
+
 static void one_after_the_other(void **state)
 {
 	struct fake *f = up(3, 1);
@@ -451,6 +476,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_fresh_cluster_uses_the_newest_when_all_are_there),
+		cmocka_unit_test(an_old_node_lost_before_the_first_membership_comes_back),
 		cmocka_unit_test(one_after_the_other),
 		cmocka_unit_test(the_last_old_node_comes_back),
 		cmocka_unit_test(a_new_node_alone_keeps_the_version),
