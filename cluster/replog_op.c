@@ -403,8 +403,9 @@ void op_deliver(struct replog *r, struct member *from, const struct op *op)
 	const struct service *s = replog_service(r, op->service);
 	struct pending *p;
 
-	/* The sender has left this branch, or never was on it: no member of the branch applies it. */
-	if (!self_follows(r) || !from->synced || from->incarnation != op->incarnation) {
+	/* The sender has left this branch, or never was on it: no member of the branch applies it. Or this node has left, and
+	 * does not know any more which services there are. */
+	if (!self_follows(r) || !r->in_group || !from->synced || from->incarnation != op->incarnation) {
 		p = pending_find(r, from, op);
 		if (p)
 			complete(r, p, PROPOSE_NOT_SERVING);
