@@ -142,7 +142,8 @@ void replog_effects_done(struct replog *r, struct effects_run *run, bool ok);
 void replog_published(struct replog *r, bool ok);
 void replog_lineage_persisted(struct replog *r, uint64_t generation, bool ok);
 void replog_fencing_confirmed(struct replog *r, uint32_t node);
-/* Every group that node owned has passed on, which happens only when the process that owned them is known to be off.
+/* Every group that node owned has passed on, which happens only when the process that owned them is known to be off, or is in
+ * the group again and has given them up.
  * Another one on that node, lost before a VIEW has named it, is still waited for. */
 void replog_owner_fenced(struct replog *r, uint32_t node);
 /* The operator's decision for a DIVERGED member: its own history is forgotten. 0 or -EINVAL. */

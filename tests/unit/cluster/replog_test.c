@@ -341,6 +341,27 @@ static void the_owner_that_was_named_is_fenced_by_a_promotion(void **state)
 	fake_fini(f);
 }
 
+/* It was only parted, and is back before anybody was fenced: its group has passed on because it has given it up. */
+static void an_owner_that_is_in_the_group_again_is_not_fenced_by_a_promotion(void **state)
+{
+	struct fake *f = up(3);
+
+	(void)state;
+	f->owner[3] = true;
+	fake_partition(f, 1u << 3);
+	next_view(f);
+	assert_int_equal(replog_unfenced(f->node[1].log, NULL, 0), 1);
+	fake_heal(f);
+	while (replog_members(f->node[1].log, NULL, 0) < 3)
+		assert_true(fake_step(f));
+	replog_owner_fenced(f->node[1].log, 3);
+	assert_int_equal(replog_unfenced(f->node[1].log, NULL, 0), 1);
+	fake_settle(f);
+	assert_int_equal(replog_unfenced(f->node[1].log, NULL, 0), 0);
+	assert_true(fake_serving(f, 3));
+	fake_fini(f);
+}
+
 static void clean_leave_is_not_waited_for(void **state)
 {
 	struct fake *f = up(3);
@@ -944,6 +965,7 @@ int main(void)
 		cmocka_unit_test(a_successor_that_ends_is_harmless),
 		cmocka_unit_test(a_joiner_has_heard_of_the_fencing),
 		cmocka_unit_test(the_owner_that_was_named_is_fenced_by_a_promotion),
+		cmocka_unit_test(an_owner_that_is_in_the_group_again_is_not_fenced_by_a_promotion),
 		cmocka_unit_test(clean_leave_is_not_waited_for),
 		cmocka_unit_test(a_goodbye_is_known_to_all_who_decide),
 		cmocka_unit_test(minority_stops_and_does_not_answer_ok),
