@@ -470,16 +470,16 @@ static int note_loaded(struct loading *ld, uint16_t service, const char *object)
 
 static int load_version(struct loading *ld, const void *value, size_t len)
 {
-	uint32_t version;
+	uint32_t version, spoken = ld->p->version_max ? ld->p->version_max : REPLOG_VERSION;
 
 	if (persist_version_parse(&version, value, len)) {
 		snprintf(ld->err, ld->errlen, "%s: the record of the protocol's version is not readable: restore the directory, or "
 			 "move it away to take the other nodes' state", ld->p->state_dir);
 		return -EBADMSG;
 	}
-	if (version > REPLOG_VERSION) {
+	if (version > spoken) {
 		snprintf(ld->err, ld->errlen, "%s: the cluster uses protocol version %u, this program speaks up to %u: update sandemd; "
-			 "there is no way back", ld->p->state_dir, version, REPLOG_VERSION);
+			 "there is no way back", ld->p->state_dir, version, spoken);
 		return -EPROTONOSUPPORT;
 	}
 	ld->log->lineage.version = version;
@@ -561,6 +561,8 @@ static int create_log(struct cluster *c, const struct cluster_params *p, char *e
 				    .incarnation = random64(NULL),
 				    .services = p->services,
 				    .nservices = p->nservices,
+				    .version_min = p->version_max ? REPLOG_VERSION_MIN : 0,
+				    .version_max = p->version_max,
 				    .nnodes = p->nnodes,
 				    .check_ns = CHECK_NS };
 	struct replog_io io = { c,		 io_send,	   io_run_effects, io_publish_all, io_persist_lineage,

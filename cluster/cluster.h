@@ -47,6 +47,9 @@ struct cluster_params {
 	/* Members with others are refused, with a message: of all of the file as long as version 1 of the protocol is in use, as
 	 * it has no replicated configuration; later of what can't change while the cluster runs. */
 	uint8_t config_digest[32], fixed_digest[32];
+	/* The highest version of the protocol to speak; 0: REPLOG_VERSION. Lower: as an older program does, which has no
+	 * service of a later version either. */
+	uint32_t version_max;
 	const struct service *services; /* copied; the states outlive the cluster */
 	size_t nservices;
 	qb_loop_t *loop;	 /* the control thread's */

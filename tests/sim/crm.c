@@ -60,6 +60,25 @@ static void demote(struct sim *s, unsigned i)
 	ownership_demote(&n->d.ownership[i], demoted, g);
 }
 
+/* A node that was parted and is back, and was not fenced, may have lost its groups (agents/ocf/group: monitor). */
+void crm_monitor(struct sim *s)
+{
+	for (unsigned i = 0; i < s->groups; i++) {
+		struct crm_group *g = &s->crm[i];
+		const struct node *n = &s->node[g->at];
+		const struct group *real;
+
+		if (!g->promoted || g->busy || n->paused || s->partitions || !node_serving(n))
+			continue;
+		real = alua_service_find(n->d.alua, n->d.ownership[i].group);
+		g->promoted = real->owner == g->at && !real->lost && real->phase == GROUP_ACTIVE;
+		if (!g->promoted) {
+			s->cur = NULL;
+			sim_trace(s, "group %u is no longer active on node %u", i, g->at);
+		}
+	}
+}
+
 void crm_act(struct sim *s)
 {
 	unsigned i = sim_random(s) % s->groups;
@@ -104,6 +123,8 @@ void crm_fence(struct sim *s, uint32_t node)
 	sim_trace(s, "node %u is fenced", node);
 	if (s->node[node].running)
 		node_die(&s->node[node], REPLOG_NODE_DOWN);
+	else
+		fs_power_loss(&s->node[node]);
 	crm_node_gone(s, node);
 	for (uint32_t i = 1; i <= s->nodes; i++)
 		if (s->node[i].running)

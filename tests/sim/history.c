@@ -205,6 +205,7 @@ void history_acknowledged(struct node *n, uint32_t op, uint64_t since, int from,
 			 op, s->history[s->frontier].op);
 	if (s->history[at].lu >= 0 && history_descends(s, at, s->lu_frontier[s->history[at].lu]))
 		s->lu_frontier[s->history[at].lu] = at;
+	upgrade_acknowledged(n);
 	check_everywhere(s, at, since);
 	if (s->history[at].kind == MODEL_LUN_RESET)
 		check_reset(s, at, from);
@@ -354,6 +355,7 @@ static void all_bytes(const struct node *n, struct wbuf *out)
 	alua_service_ops.snapshot(n->d.alua, out);
 	media_service_ops.snapshot(n->d.media, out);
 	mode_service_ops.snapshot(&n->d.modes, out);
+	config_service_ops.snapshot(n->d.generations, out);
 }
 
 bool history_same_bytes(const struct node *a, const struct node *b)

@@ -29,6 +29,7 @@ int history_loaded(struct sim *s)
 void history_resolved(struct sim *s)
 {
 	s->resolved = true;
+	s->config.acked = 0;
 	for (uint32_t i = 1; i <= s->nodes; i++)
 		if (s->node[i].running)
 			s->node[i].history = beginning(s, s->node[i].history);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The machine under a node: mailboxes, worker threads, timers, clock, memory, stable storage, the shared disk. The functions
+/* The machine under a node: mailboxes, worker threads, timers, clock, memory, the shared disk. The functions
  * without a sim_ or machine_ in their names take the place of those that the daemon links. */
-#include <endian.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,9 +8,7 @@
 #include <sys/random.h>
 #include <time.h>
 
-#include "cluster/persist.h"
-#include "cluster/store_batch.h"
-#include "cluster/store_file.h"
+#include "cluster/worker.h"
 #include "core/buf.h"
 #include "drivers/disk/disk_handlers.h"
 #include "tests/sim/sim.h"
@@ -260,127 +257,6 @@ bool machine_work(struct node *n)
 		if (worker_step(n->worker[(first + i) % n->nworkers]))
 			return true;
 	return false;
-}
-
-/* ---- stable storage: batches are there or not at all (the torn ones are tests/unit/cluster/store_test.c's) ----------- */
-
-static void value_forget(struct sim_store *st, size_t i)
-{
-	free(st->value[i].data);
-	memmove(&st->value[i], &st->value[i + 1], (st->n - i - 1) * sizeof(st->value[0]));
-	st->n--;
-}
-
-void store_free(struct sim_store *st)
-{
-	while (st->n)
-		value_forget(st, st->n - 1);
-}
-
-static void value_change(struct sim_store *st, enum change_kind kind, const char *key, const uint8_t *p, size_t len)
-{
-	size_t i = 0;
-
-	if (kind == CHANGE_CLEAR) {
-		store_free(st);
-		return;
-	}
-	while (i < st->n && strcmp(st->value[i].key, key) < 0)
-		i++;
-	if (i < st->n && !strcmp(st->value[i].key, key))
-		value_forget(st, i);
-	if (kind == CHANGE_FORGET)
-		return;
-	if (st->n == STORE_KEYS) {
-		sim_fail(sim_world(), "the store of the simulator is too small");
-		return;
-	}
-	memmove(&st->value[i + 1], &st->value[i], (st->n - i) * sizeof(st->value[0]));
-	snprintf(st->value[i].key, sizeof(st->value[i].key), "%s", key);
-	st->value[i].data = malloc(len);
-	memcpy(st->value[i].data, p, len);
-	st->value[i].len = len;
-	st->n++;
-}
-
-/* PLANT_JOINER_COUNTS */
-static void count_it(struct sim_store *st, const char *key)
-{
-	struct replog_lineage l = { 0 };
-	struct persist p = { .next = NULL };
-
-	for (size_t i = 0; i < st->n && !strcmp(key, PERSIST_LINEAGE_KEY); i++) {
-		const uint8_t *at;
-		struct change_head h;
-
-		if (strcmp(st->value[i].key, key) || persist_lineage_parse(&l, st->value[i].data, st->value[i].len) ||
-		    !l.partial)
-			continue;
-		l.partial = false;
-		persist_lineage(&p, &l);
-		at = p.next->body.data;
-		memcpy(&h, at, sizeof(h));
-		if (memcmp(at + sizeof(h), key, le16toh(h.klen))) { /* the version is in front of it */
-			at += sizeof(h) + le16toh(h.klen) + le32toh(h.vlen);
-			memcpy(&h, at, sizeof(h));
-		}
-		value_change(st, CHANGE_PUT, key, at + sizeof(h) + le16toh(h.klen), le32toh(h.vlen));
-		store_batch_free(p.next);
-		return;
-	}
-}
-
-static int sim_commit(struct store *store, const struct store_batch *b)
-{
-	struct sim_store *st = caa_container_of(store, struct sim_store, store);
-	const uint8_t *p = b->body.data;
-	size_t at = 0;
-
-	if (b->err || b->body.err)
-		return b->err ? b->err : b->body.err;
-	if (st->node->dying || (st->node->sim->plant == PLANT_STORE_LIES && chance(st->node->sim, 4)))
-		return 0;
-	while (at < b->body.len) {
-		struct change_head h;
-		char key[STORE_KEY_MAX + 1] = "";
-
-		memcpy(&h, p + at, sizeof(h));
-		at += sizeof(h);
-		memcpy(key, p + at, le16toh(h.klen));
-		at += le16toh(h.klen);
-		value_change(st, h.kind, key, p + at, le32toh(h.vlen));
-		if (st->node->sim->plant == PLANT_JOINER_COUNTS)
-			count_it(st, key);
-		at += le32toh(h.vlen);
-	}
-	return 0;
-}
-
-static int sim_each(struct store *store, store_each_fn fn, void *arg)
-{
-	struct sim_store *st = caa_container_of(store, struct sim_store, store);
-	int rc = 0;
-
-	for (size_t i = 0; i < st->n && !rc; i++)
-		rc = fn(arg, st->value[i].key, st->value[i].data, st->value[i].len);
-	return rc;
-}
-
-static void sim_close(struct store *store)
-{
-	(void)store;
-}
-
-int store_file_open(const char *dir, struct store **out, char *err, size_t errlen)
-{
-	static const struct store_ops ops = { sim_commit, sim_each, sim_close };
-	struct node *n = sim_world()->cur;
-
-	(void)dir, (void)err, (void)errlen;
-	n->store.store.ops = &ops;
-	n->store.node = n;
-	*out = &n->store.store;
-	return 0;
 }
 
 /* ---- the shared disk -------------------------------------------------------------------------------------------------- */

@@ -141,6 +141,7 @@ void net_start(struct node *n)
 	net_ring(s, 0); /* a process that starts on a node that is up: the ring is announced to it all the same */
 	if (booted)
 		n->quorum_due = true;
+	upgrade_together(s);
 }
 
 void net_gone(struct node *n, enum replog_gone_reason reason)
@@ -221,6 +222,7 @@ void net_heal(struct sim *s)
 	s->partitions = 0;
 	if (any)
 		net_ring(s, 0);
+	upgrade_together(s);
 }
 
 /* ---- what a node does ----------------------------------------------------------------------------------------------- */

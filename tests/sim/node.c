@@ -55,6 +55,10 @@ static void run_effects(void *arg, struct effects_run *run)
 {
 	struct node *n = arg;
 
+	if (run->service->ops->id == CONFIG_SERVICE_ID) {
+		admin_run(n, run);
+		return;
+	}
 	for (uint32_t i = 0; i < run->n; i++) {
 		struct effect *e = (struct effect *)&run->effect[i];
 
@@ -71,6 +75,7 @@ static void publish_all(void *arg)
 {
 	struct node *n = arg;
 
+	admin_publish(n);
 	n->publishing = true;
 	effects_publish_all(&n->d);
 	n->publishing = false;
@@ -250,6 +255,7 @@ static void make_groups(struct node *n)
 	n->d.alua = alua_service_new(names, n->sim->groups);
 	n->d.pr = pr_service_new();
 	n->d.media = media_service_new();
+	n->d.generations = config_service_new();
 	effects_init(&n->d);
 }
 
@@ -264,20 +270,27 @@ static const struct config *the_config(const struct sim *s)
 	return &c;
 }
 
+#define SERVICES_OF_1 3
+
 static void join(struct node *n)
 {
 	const struct service services[] = { { &alua_service_ops, n->d.alua }, service_row(n, 0), service_row(n, 1),
-					    service_row(n, 2), service_row(n, 3) };
+					    service_row(n, 2), service_row(n, 3), { &config_service_ops, n->d.generations } };
 	const struct cluster_callbacks cb = { n, run_effects, publish_all, state_changed, harmless, NULL, NULL };
 	struct cluster_node nodes[NODES];
-	struct cluster_params p = { .name = "sim", .node = n->id, .nodes = nodes, .nnodes = n->sim->nodes, .state_dir = "sim",
-				    .services = services, .nservices = sizeof(services) / sizeof(services[0]), .loop = n->d.loop, .control = &n->d.core.control };
+	struct cluster_params p = { .name = "sim", .node = n->id, .nodes = nodes, .nnodes = n->sim->nodes, .state_dir = SIM_STATE_DIR,
+				    .version_max = n->speaks, .services = services,
+				    .nservices = n->speaks < REPLOG_VERSION ? SERVICES_OF_1 : sizeof(services) / sizeof(services[0]), .loop = n->d.loop, .control = &n->d.core.control };
 	char err[512];
 
 	for (uint32_t i = 0; i < n->sim->nodes; i++)
 		nodes[i] = (struct cluster_node){ i + 1, "n" };
+	if (n->sim->plant == PLANT_VERSION_EARLY)
+		p.nnodes = 1;
 	n->d.cluster = cluster_start(&p, &cb, err, sizeof(err));
-	if (!n->d.cluster)
+	if (n->d.cluster)
+		upgrade_started(n);
+	else if (!upgrade_refused(n, err))
 		sim_fail(n->sim, "node %u does not start: %s", n->id, err);
 }
 
@@ -340,37 +353,6 @@ static void wire(struct node *n)
 		n->d.core.nexus_news.detached = NULL;
 }
 
-void node_boot(struct node *n)
-{
-	struct sim *s = n->sim;
-
-	s->cur = n;
-	sim_trace(s, "starts");
-	memset(&n->d, 0, sizeof(n->d));
-	n->dying = n->paused = n->left = n->leaving = false;
-	n->history = history_loaded(s);
-	n->restored = -1;
-	n->slow = sim_random(s) % 4;
-	machine_reset(n);
-	n->d.loop = (qb_loop_t *)n;
-	n->d.node = n->id;
-	n->d.node_name = "n";
-	n->d.config = the_config(s);
-	make_reactors(n);
-	make_lus(n);
-	make_target(n);
-	make_groups(n);
-	worker_init(&n->d.worker, &n->d.core.control);
-	join(n);
-	if (!n->d.cluster)
-		return;
-	wire(n);
-	effects_state_changed(&n->d, __real_cluster_state(n->d.cluster), "start");
-	for (unsigned i = 0; i < INITIATORS; i++)
-		log_in(n, i);
-	net_start(n);
-}
-
 /* ---- a process ends ---------------------------------------------------------------------------------------------------------------- */
 
 /* What it still does reaches nobody: this only brings its memory to rest, so that it can be freed. */
@@ -379,7 +361,7 @@ static void come_to_rest(struct node *n)
 	bool any = true;
 
 	while (any) {
-		any = machine_io(n) || machine_control(n) || machine_work(n);
+		any = machine_io(n) || machine_control(n) || machine_work(n) || (n->d.cluster && admin_settle(n));
 		for (unsigned i = 0; i < REACTORS; i++)
 			any |= machine_reactor(n, i);
 	}
@@ -402,11 +384,8 @@ static void free_lu(struct node *n, unsigned i)
 	lu_free(lu);
 }
 
-static void free_process(struct node *n)
+static void free_sessions(struct node *n)
 {
-	n->d.core.nexus_news.detached = NULL;
-	cluster_stop(n->d.cluster);
-	come_to_rest(n);
 	for (unsigned i = 0; i < SLOTS; i++) {
 		struct slot *sl = &n->slot[i];
 
@@ -419,11 +398,16 @@ static void free_process(struct node *n)
 	memset(n->tmf, 0, sizeof(n->tmf));
 	for (unsigned i = 0; i < INITIATORS; i++)
 		nexus_detach(&n->session[i].nexus);
+	pr_cmd_fini(&n->d.pr_cmd);
+}
+
+static void free_parts(struct node *n)
+{
 	for (unsigned i = 0; i < n->sim->groups; i++)
 		free_lu(n, i);
-	pr_cmd_fini(&n->d.pr_cmd);
 	alua_service_free(n->d.alua);
 	media_service_free(n->d.media);
+	config_service_free(n->d.generations);
 	mode_service_clear(&n->d.modes);
 	directory_clear(&n->d.sessions.own);
 	pr_service_free(n->d.pr);
@@ -434,6 +418,50 @@ static void free_process(struct node *n)
 	}
 	mailbox_fini(&n->d.core.control);
 	n->d.cluster = NULL;
+}
+
+static void free_process(struct node *n)
+{
+	n->d.core.nexus_news.detached = NULL;
+	cluster_stop(n->d.cluster);
+	come_to_rest(n);
+	free_sessions(n);
+	free_parts(n);
+}
+
+void node_boot(struct node *n)
+{
+	struct sim *s = n->sim;
+
+	s->cur = n;
+	sim_trace(s, "starts");
+	memset(&n->d, 0, sizeof(n->d));
+	n->dying = n->paused = n->left = n->leaving = false;
+	n->history = history_loaded(s);
+	n->restored = -1;
+	n->fs.fuse = ~0u;
+	n->admin = (struct admin){ 0 };
+	n->slow = sim_random(s) % 4;
+	machine_reset(n);
+	n->d.loop = (qb_loop_t *)n;
+	n->d.node = n->id;
+	n->d.node_name = "n";
+	n->d.config = the_config(s);
+	make_reactors(n);
+	make_lus(n);
+	make_target(n);
+	make_groups(n);
+	worker_init(&n->d.worker, &n->d.core.control);
+	join(n);
+	if (!n->d.cluster) {
+		free_parts(n);
+		return;
+	}
+	wire(n);
+	effects_state_changed(&n->d, __real_cluster_state(n->d.cluster), "start");
+	for (unsigned i = 0; i < INITIATORS; i++)
+		log_in(n, i);
+	net_start(n);
 }
 
 void node_new_nexus(struct node *n, unsigned initiator)
@@ -473,13 +501,18 @@ void node_die(struct node *n, enum replog_gone_reason reason)
 	while (reason != REPLOG_LEFT && chance(s, 2) && machine_work(n))
 		; /* a commit under way may have reached the disk */
 	n->dying = true;
+	n->fs.fuse = sim_random(s) % 6;
+	n->fs.killed = reason == REPLOG_PROCESS_DOWN;
 	if (s->history[n->history].used)
 		n->at_death = n->history;
 	net_gone(n, reason);
 	net_clear(n);
+	n->ev.lost(n->ev.arg, "the process ends"); /* what it still waits for is answered while there is a log to speak to */
 	come_to_rest(n);
 	free_process(n);
 	net_clear(n);
+	if (reason == REPLOG_NODE_DOWN)
+		fs_power_loss(n);
 	s->cur = NULL;
 }
 
@@ -531,11 +564,13 @@ static bool try(struct node *n, unsigned what)
 		return !(n->slow & 2 && sim_random(n->sim) % 8) && machine_io(n);
 	case 10:
 		return machine_timer(n);
+	case 11:
+		return !(n->slow & 1 && sim_random(n->sim) % 8) && admin_step(n);
 	}
 	return news(n);
 }
 
-#define KINDS 12
+#define KINDS 13
 
 bool node_step(struct node *n)
 {

@@ -25,6 +25,13 @@
 	X(SKIP_APPLY, 200, "one node leaves out an operation") \
 	X(APPLY_TWICE, 200, "an operation is proposed twice") \
 	X(TORN_SNAPSHOT, 2000, "a snapshot is restored only in part") \
+	X(FALSE_FENCING, 2000, "nodes that are parted and alive are said to be fenced") \
+	X(TORN_RECORD, 12000, "the store takes a torn record for whole") \
+	X(CONFIG_UNHEARD, 2000, "who asks for a configuration votes for the others") \
+	X(CONFIG_UNSTORED, 2000, "generations of the configuration are not kept on stable storage") \
+	X(CONFIG_UNSWAPPED, 2000, "a generation is acknowledged before the node runs with it") \
+	X(VERSION_EARLY, 500, "the protocol's version rises although not every configured node is there") \
+	X(VERSION_FORGOTTEN, 4000, "the protocol's version in use is not kept on stable storage") \
 	X(MODE_UA_LOST, 500, "one node forgets the unit attentions of MODE SELECT") \
 	X(MODE_NO_PERSIST, 40000, "MODE SELECT with SP=1 is answered without being durable") \
 	X(NEXUS_KEEPS, 2000, "the end of an I_T nexus does not release what it has by RESERVE") \

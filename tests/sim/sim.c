@@ -107,7 +107,10 @@ static void power_off(struct sim *s)
 {
 	s->count.blackouts++;
 	for (uint32_t i = 1; i <= s->nodes; i++) {
-		node_die(&s->node[i], REPLOG_NODE_DOWN);
+		if (s->node[i].running)
+			node_die(&s->node[i], REPLOG_NODE_DOWN);
+		else
+			fs_power_loss(&s->node[i]);
 		s->node[i].up = s->node[i].seen_all = false;
 		s->node[i].partition = 1000 + i;
 		s->node[i].fence_news = 0;
@@ -128,9 +131,28 @@ static unsigned serving(const struct sim *s)
 	return n;
 }
 
-static bool may_fault(const struct sim *s)
+bool sim_may_fault(const struct sim *s)
 {
-	return s->any_fault || (s->nodes - serving(s) + 1) * 2 <= s->nodes;
+	return (s->any_fault && !upgrade_old_rules(s)) || (s->nodes - serving(s) + 1) * 2 <= s->nodes;
+}
+
+static bool somebody_has_it(const struct sim *s)
+{
+	for (uint32_t i = 1; i <= s->nodes; i++) {
+		const struct node *n = &s->node[i];
+
+		if (n->running && !n->leaving && s->history[n->history].used && history_descends(s, n->history, s->frontier) &&
+		    __real_cluster_state(n->d.cluster) != CLUSTER_JOINING)
+			return true;
+	}
+	return false;
+}
+
+/* In version 1 only a power loss of all makes a start wait for all whom it has to wait for. */
+static void power_check(struct sim *s)
+{
+	if (upgrade_old_rules(s) && !somebody_has_it(s))
+		power_off(s);
 }
 
 static void crash(struct sim *s, struct node *n, enum replog_gone_reason reason)
@@ -140,10 +162,24 @@ static void crash(struct sim *s, struct node *n, enum replog_gone_reason reason)
 	s->fence_due |= 1u << n->id;
 	if (s->plant == PLANT_PROMOTE_UNFENCED)
 		crm_node_gone(s, n->id);
+	power_check(s);
+}
+
+static void fence_late(struct sim *s)
+{
+	for (uint32_t i = 1; i <= s->nodes; i++)
+		if (s->fence_late & 1u << i) {
+			s->fence_late &= ~(1u << i);
+			crm_fence(s, i);
+			power_check(s);
+			return;
+		}
 }
 
 static void fence_somebody(struct sim *s)
 {
+	if (!s->partitions)
+		fence_late(s);
 	for (uint32_t i = 1; i <= s->nodes; i++)
 		if (s->fence_due & 1u << i && !s->node[i].running) {
 			s->fence_due &= ~(1u << i);
@@ -161,6 +197,7 @@ static void start(struct sim *s, struct node *n)
 	s->fence_due &= ~(1u << n->id);
 	crm_node_gone(s, n->id);
 	crm_flush_news(s, n->id);
+	upgrade_choose(n);
 	node_boot(n);
 }
 
@@ -178,11 +215,36 @@ static void part(struct sim *s)
 				crm_node_gone(s, i);
 }
 
+/* The link is back before anybody was fenced. The cluster manager may fence what it had decided to, all the same; who that is has
+ * nothing to do with whose history goes on. */
+static void heal_unfenced(struct sim *s)
+{
+	uint32_t node = 1 + sim_random(s) % s->nodes;
+
+	s->cur = NULL;
+	s->count.heals++;
+	if (s->plant == PLANT_FALSE_FENCING) {
+		for (uint32_t i = 1; i <= s->nodes; i++)
+			for (uint32_t k = 1; k <= s->nodes; k++)
+				if (s->node[i].running && s->node[i].partition != s->node[k].partition)
+					s->node[i].fence_news |= 1u << k;
+		sim_steps(s, 100);
+	}
+	sim_trace(s, "partition healed, nobody is fenced");
+	net_heal(s);
+	if (s->node[node].running && chance(s, 3))
+		s->fence_late |= 1u << node;
+}
+
 /* The side that may go on fences the other before anything is promoted there; in a cluster of two, one of them wins the race. */
 static void end_partition(struct sim *s)
 {
 	unsigned winner = 0;
 
+	if (chance(s, 3)) {
+		heal_unfenced(s);
+		return;
+	}
 	if (s->two_node) {
 		winner = sim_random(s) % 2;
 	} else {
@@ -196,6 +258,8 @@ static void end_partition(struct sim *s)
 		if (s->node[i].up && s->node[i].partition != winner && quorate && (s->two_node || sim_random(s) % 8))
 			crash(s, &s->node[i], REPLOG_NODE_DOWN);
 	}
+	if (!s->partitions)
+		return; /* the power went for all */
 	sim_steps(s, sim_random(s) % 100);
 	for (uint32_t i = 1; i <= s->nodes; i++)
 		if (chance(s, 2))
@@ -207,12 +271,12 @@ static void end_partition(struct sim *s)
 }
 
 /* The cluster manager stops the groups of a node before its daemon. */
-static void stop(struct sim *s, struct node *n)
+void sim_stop(struct sim *s, struct node *n)
 {
 	for (unsigned i = 0; i < s->groups; i++)
 		if (s->crm[i].at == n->id)
 			return;
-	if (!n->running || n->leaving || n->paused || s->partitions || !may_fault(s))
+	if (!n->running || n->leaving || n->paused || s->partitions || !sim_may_fault(s))
 		return;
 	s->count.stops++;
 	sim_trace(s, "node %u is stopped", n->id);
@@ -223,17 +287,17 @@ static void act(struct sim *s)
 {
 	struct node *n = &s->node[1 + sim_random(s) % s->nodes];
 
-	switch (sim_random(s) % 25) {
+	switch (sim_random(s) % 27) {
 	case 0:
-		if (n->running && may_fault(s) && !s->partitions)
+		if (n->running && sim_may_fault(s) && !s->partitions)
 			crash(s, n, REPLOG_NODE_DOWN);
 		break;
 	case 1:
-		if (n->running && may_fault(s) && !s->partitions)
+		if (n->running && sim_may_fault(s) && !s->partitions)
 			crash(s, n, REPLOG_PROCESS_DOWN);
 		break;
 	case 2:
-		if (!s->partitions && may_fault(s))
+		if (!s->partitions && sim_may_fault(s))
 			part(s);
 		break;
 	case 3:
@@ -255,6 +319,7 @@ static void act(struct sim *s)
 	case 10:
 	case 11:
 	case 12:
+		crm_monitor(s);
 		if (!s->partitions || s->plant == PLANT_PROMOTE_UNFENCED)
 			crm_act(s);
 		break;
@@ -267,7 +332,7 @@ static void act(struct sim *s)
 		break;
 	case 16:
 		if (chance(s, 2))
-			stop(s, n);
+			sim_stop(s, n);
 		break;
 	case 15:
 		if (s->any_fault && chance(s, 3))
@@ -275,6 +340,12 @@ static void act(struct sim *s)
 		break;
 	case 17:
 		load_resize(s);
+		break;
+	case 18:
+		upgrade_act(s, n);
+		break;
+	case 19:
+		admin_act(s);
 		break;
 	default:
 		for (unsigned k = sim_random(s) % 8; k; k--)
@@ -289,7 +360,7 @@ static bool at_rest(struct sim *s)
 	for (uint32_t i = 1; i <= s->nodes; i++) {
 		struct node *n = &s->node[i];
 
-		if (!node_serving(n))
+		if (!node_serving(n) || !admin_settled(n))
 			return false;
 		for (unsigned k = 0; k < SLOTS; k++)
 			if (n->slot[k].busy)
@@ -316,7 +387,7 @@ static void say_what_is_missing(struct sim *s)
 			if (load_tmf_busy(n, k))
 				sim_fail(s, "at the end a task management function of initiator %u on node %u has no answer", k, i);
 	}
-	sim_fail(s, "at the end a group has no owner");
+	sim_fail(s, "at the end a group has no owner, or a configuration is not through");
 }
 
 /* What the operator does, once it is clear that nothing comes of itself. */
@@ -327,7 +398,7 @@ static void operate(struct sim *s, struct node *n, unsigned round)
 	if (!n->running) {
 		if (!s->partitions && (!(s->lost & 1u << n->id) || round > 200))
 			start(s, n);
-	} else if (state == CLUSTER_DIVERGED && !s->resolved) {
+	} else if (state == CLUSTER_DIVERGED && !s->resolved && !upgrade_shut_out(n) && !upgrade_old_rules(s)) {
 		sim_fail(s, "node %u is refused, although nobody went on without it: %s", n->id, cluster_why(n->d.cluster));
 	} else if (state == CLUSTER_DIVERGED && round % 50 == 49) {
 		cluster_discard_own(n->d.cluster);
@@ -348,12 +419,17 @@ static void finish(struct sim *s)
 		s->node[i].slow = 0;
 	}
 	for (unsigned k = 0; k < 400 && !*s->broken; k++) {
+		uint32_t old = upgrade_due(s, k % 20 != 19);
+
 		fence_somebody(s);
+		if (old)
+			crash(s, &s->node[old], REPLOG_PROCESS_DOWN);
 		for (uint32_t i = 1; i <= s->nodes; i++)
 			operate(s, &s->node[i], k);
 		sim_steps(s, 20000);
+		crm_monitor(s);
 		crm_settle(s);
-		if (at_rest(s))
+		if (at_rest(s) && !upgrade_due(s, false))
 			break;
 		sim_pass(s);
 	}
@@ -364,8 +440,12 @@ static void finish(struct sim *s)
 	if (!*s->broken && !at_rest(s))
 		say_what_is_missing(s);
 	history_check_equal(s);
-	if (!*s->broken)
+	upgrade_check(s);
+	admin_check(s);
+	if (!*s->broken) {
 		history_reservations_end(s);
+		upgrade_check_end(s);
+	}
 }
 
 static void init(struct sim *s, uint64_t seed)
@@ -391,6 +471,7 @@ static void init(struct sim *s, uint64_t seed)
 		s->node[i].id = i;
 		s->node[i].partition = 1000 + i;
 	}
+	upgrade_init(s);
 }
 
 static bool run(uint64_t seed, enum plant plant, bool trace, struct sim *s)
@@ -403,17 +484,19 @@ static bool run(uint64_t seed, enum plant plant, bool trace, struct sim *s)
 	init(s, seed);
 	for (uint32_t i = 1; i <= s->nodes; i++)
 		node_boot(&s->node[i]);
-	sim_steps(s, chance(s, 4) && !s->any_fault ? 50 : 5000); /* whom the first start ever waits for is quorum's affair */
+	sim_steps(s, chance(s, 4) ? 50 : 5000);
 	for (unsigned i = 0; i < ACTIONS && !*s->broken; i++) {
 		act(s);
 		sim_steps(s, sim_random(s) % 80);
 		history_check_equal(s);
+		upgrade_check(s);
+		admin_check(s);
 	}
 	if (!*s->broken)
 		finish(s);
 	for (uint32_t i = 1; i <= s->nodes; i++) {
 		node_die(&s->node[i], REPLOG_NODE_DOWN);
-		store_free(&s->node[i].store);
+		fs_clear(&s->node[i].fs);
 	}
 	machine_free_closed(s);
 	free(s->acked);
@@ -433,7 +516,7 @@ static bool run_scale(struct sim *s, unsigned registrants)
 	printf("%s\n", *s->broken ? s->broken : "no verdict");
 	for (uint32_t i = 1; i <= s->nodes; i++) {
 		node_die(&s->node[i], REPLOG_NODE_DOWN);
-		store_free(&s->node[i].store);
+		fs_clear(&s->node[i].fs);
 	}
 	machine_free_closed(s);
 	free(s->acked);
@@ -488,6 +571,9 @@ static void say(const struct sim *total, uint64_t seeds)
 		{ total->count.partitions, "partitions" }, { total->count.blackouts, "power losses of all" },
 		{ total->count.stops, "orderly stops" },  { total->count.logins, "new sessions" },
 		{ total->count.starts, "starts from stores" }, { total->count.resolved, "by the operator's word" },
+		{ total->count.heals, "partitions healed unfenced" }, { total->count.torn, "torn files" },
+		{ total->count.upgrades, "upgrades" },	  { total->count.refused, "older programs refused" },
+		{ total->count.generations, "configurations" },
 	};
 
 	printf("%llu schedules, %llu steps:", (unsigned long long)seeds, (unsigned long long)total->steps);

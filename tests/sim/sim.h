@@ -6,7 +6,8 @@
  *              range locks, task management, mode pages), daemon/effects.c, ownership.c, modes.c, media.c, tasks.c, sessions.c
  *   simulated: what those touch of the world, by giving the linker other definitions of the same functions:
  *     net.c      cpg_link_*, quorum_watch_*      virtual synchrony, rings, quorum, partitions
- *     machine.c  mailbox_*, worker_*, store_file_open, disk_handler_open, qb_loop_timer_*, buffers, clock, randomness
+ *     fs.c       open, pwrite, fsync …           under the real file store: what is not synced is torn
+ *     machine.c  mailbox_*, worker_*, disk_handler_open, qb_loop_timer_*, buffers, clock, randomness
  *     node.c     a node: main.c's wiring, its death; the faults planted between the real parts (plant.h)
  *     service.c  the replicated services, each accompanied by its history
  *     load.c     initiators over every path: slots, answers, what is sent next
@@ -16,6 +17,8 @@
  *     load_tmf.c task management
  *     scale.c    many registrants
  *     crm.c      the cluster manager: who owns a group, fencing
+ *     admin.c    changes of the configuration: who asks, who carries out
+ *     upgrade.c  programs of two versions: upgrades, the way back, what is refused
  *     model.c    the state of a logical unit by naive rules
  *     history.c  what is true: the tree of histories, each with the naive model's state; all verdicts
  *     history_told.c  who has to be told by unit attentions
@@ -36,6 +39,7 @@
 #include "cluster/transport.h"
 #include "core/nexus.h"
 #include "daemon/config/config.h"
+#include "daemon/config/service.h"
 #include "daemon/daemon.h"
 #include "core/tmf.h"
 #include "tests/sim/model.h"
@@ -52,7 +56,6 @@
 #define TMFS 6	     /* task management functions of a node */
 #define FOLLOWED 4   /* services with a history */
 #define HISTORIES 1024
-#define STORE_KEYS 24
 #define VALUES 4096   /* identities of a schedule */
 
 struct sim;
@@ -143,17 +146,52 @@ struct handle { /* an open device */
 	struct handle *next_closed;
 };
 
-struct store_value {
-	char key[STORE_KEY_MAX + 1];
-	uint8_t *data;
+struct sim_store { /* in front of the real one */
+	struct store store, *real;
+};
+
+/* ---- fs.c: the file system of a node, survives it ---- */
+#define SIM_STATE_DIR "sim"
+#define FS_FILES 6
+#define FS_NAMES 3
+#define FS_RENAMES 8
+#define FS_FDS 16
+
+struct fs_bytes {
+	uint8_t *p;
 	size_t len;
 };
 
-struct sim_store { /* stable storage: survives the node */
-	struct store store;
-	struct node *node;
-	struct store_value value[STORE_KEYS];
-	size_t n;
+struct fs_file {
+	bool used;
+	unsigned open;
+	struct fs_bytes now, safe; /* safe: after a power loss, at least */
+};
+
+struct sim_fs {
+	struct fs_file file[FS_FILES];
+	struct fs_file *now[FS_NAMES], *safe[FS_NAMES]; /* the directory */
+	struct {
+		unsigned name;
+		struct fs_file *to;
+	} rename[FS_RENAMES]; /* since it was synced */
+	unsigned nrenames;
+	struct fs_file *fd[FS_FDS]; /* [0]: the directory's */
+	unsigned fuse; /* so many more changes are made; ~0: all */
+	bool killed;   /* the one in which it ends may be made in part */
+};
+
+#define TEXTS 512
+#define ADMIN_RUNS 8
+
+struct admin { /* admin.c, of a process */
+	uint64_t runs;	/* the generation that the node runs with */
+	uint64_t voted; /* token */
+	struct effects_run *run[ADMIN_RUNS]; /* answered when it runs with the generation in force */
+	unsigned nruns;
+	enum { ADMIN_IDLE, ADMIN_SEEDING, ADMIN_PREPARING, ADMIN_VOTES, ADMIN_ENDING } phase; /* who asks here */
+	uint64_t token, number;
+	uint32_t text;
 };
 
 struct session {
@@ -192,6 +230,7 @@ struct node {
 	int restored;		  /* by the last snapshot; -1 */
 	bool publishing;	  /* everything anew, after it */
 	bool left;		  /* its goodbye is through */
+	uint32_t speaks;	  /* the highest version of the protocol that its program knows */
 	int at_death;		  /* history at the last power loss */
 	uint64_t applied;
 	/* the surroundings of the process */
@@ -208,6 +247,8 @@ struct node {
 	uint64_t random;
 	/* stable */
 	struct sim_store store;
+	struct sim_fs fs;
+	struct admin admin;
 	unsigned slow; /* 1: its store and device openings, 2: its medium */
 	uint32_t fence_news; /* bit: nodes whose fencing it is still to hear of */
 };
@@ -224,10 +265,15 @@ struct sim {
 	uint32_t nodes, groups;
 	uint64_t seed, rng, now, steps;
 	bool two_node, any_fault, spc2, trace; /* spc2: its initiators prefer RESERVE */
+	bool skew;	/* some programs are of the version before */
+	bool all_new;	/* … and all nodes have been in one group with the newer one */
+	bool upgrade_all; /* at the end */
+	uint32_t version_acked; /* the highest in use when something was acknowledged */
 	bool unfollowed; /* by the model, see scale.c */
 	unsigned partitions;
 	uint64_t ring_seq;
 	uint32_t fence_due; /* bit: nodes that are down and whose fencing is still to be confirmed */
+	uint32_t fence_late; /* bit: nodes that were parted, are back, and are still to be fenced */
 	struct node *cur; /* whose code runs */
 	enum plant plant;
 	char broken[400]; /* the first verdict */
@@ -241,12 +287,18 @@ struct sim {
 	uint32_t medium[LUS][BLOCKS_MAX], medium_blocks[LUS];
 	uint64_t medium_epoch[LUS];
 	struct handle *open[LUS][NODES + 1], *closed;
+	struct {
+		uint32_t ntexts, acked_text;
+		uint64_t acked; /* the newest generation that was */
+		uint32_t good[TEXTS]; /* by text; bit: nodes that have said that they can take it */
+		bool seed[TEXTS];     /* nobody is asked */
+	} config;
 	uint8_t *acked; /* by value: its write was acknowledged, or taken back for good */
 	uint32_t values;
 	struct crm_group crm[LUS];
 	struct {
 		uint64_t writes, conflicts, reads, pr_good, pr_other, moves, crashes, blackouts, partitions, notready, stops,
-			logins, settings, reserves, tmfs, resizes, compares, owed, starts, resolved;
+			logins, settings, reserves, tmfs, resizes, compares, owed, starts, resolved, upgrades, refused, heals, torn, generations;
 	} count;
 };
 
@@ -281,7 +333,11 @@ bool machine_timer(struct node *n);
 uint64_t machine_next_timer(const struct node *n);
 void machine_reset(struct node *n);
 void machine_free_closed(struct sim *s);
-void store_free(struct sim_store *st);
+
+/* fs.c */
+void fs_power_loss(struct node *n);
+void fs_clear(struct sim_fs *fs);
+bool fs_has(struct node *n, const char *key); /* a node that is not running has stored something under key */
 
 /* node.c */
 void node_boot(struct node *n);
@@ -322,10 +378,38 @@ bool load_tmf_busy(const struct node *n, unsigned initiator);
 /* crm.c */
 void crm_act(struct sim *s);
 void crm_settle(struct sim *s);
+void crm_monitor(struct sim *s);
 void crm_fence(struct sim *s, uint32_t node);
 void crm_flush_news(struct sim *s, uint32_t about);
 void crm_node_gone(struct sim *s, uint32_t node);
 bool crm_settled(struct sim *s);
+
+/* upgrade.c */
+void upgrade_init(struct sim *s);
+/* Before n starts: with which program? */
+void upgrade_choose(struct node *n);
+void upgrade_act(struct sim *s, struct node *n);
+/* n's daemon did not start: true where that is what it has to do. */
+bool upgrade_refused(struct node *n, const char *why);
+void upgrade_started(struct node *n);
+/* A start from the stores waits only for who is in the group. */
+bool upgrade_old_rules(const struct sim *s);
+bool upgrade_shut_out(const struct node *n); /* for its program, n is not taken in */
+void upgrade_together(struct sim *s); /* nodes have come into one group */
+void upgrade_acknowledged(const struct node *n);
+void upgrade_check(struct sim *s);
+void upgrade_check_end(struct sim *s);
+/* A node that is to be stopped, so that a newer program is started on it; 0: none. */
+uint32_t upgrade_due(struct sim *s, bool patience);
+
+/* admin.c */
+void admin_act(struct sim *s);
+bool admin_step(struct node *n);
+bool admin_settled(const struct node *n);
+void admin_run(struct node *n, struct effects_run *run);
+void admin_publish(struct node *n);
+bool admin_settle(struct node *n); /* what is waited for of it is answered */
+void admin_check(struct sim *s);
 
 /* history.c */
 uint8_t history_apply(struct node *n, uint32_t op, unsigned lu, const struct model_op *c); /* the model's status */
@@ -356,6 +440,8 @@ void told_check_owed(struct node *n);
 bool told_cleared(const struct session *se, unsigned lu, uint64_t since); /* that commands were ended by another */
 
 /* sim.c */
+void sim_stop(struct sim *s, struct node *n); /* as a cluster manager does it, where nothing speaks against it */
+bool sim_may_fault(const struct sim *s);
 bool sim_steps(struct sim *s, unsigned n); /* false: nothing was left to do before the end */
 void sim_pass(struct sim *s);
 
