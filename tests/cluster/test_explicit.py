@@ -116,7 +116,7 @@ def test_a_group_is_moved(pair, figures, through):
         report = load.stop()
     pair.settle()
     assert pair.owner() == to
-    assert "cli-prefer" not in constraints(pair), "the group is not left free to move"
+    labtools.await_true("the group is left free to move", lambda: "cli-prefer" not in constraints(pair), 30)
     labtools.assert_clean(report)
     figures(f"answered after {took} ms (with a login), gap {gap or 0:.0f} ms")
 
