@@ -41,6 +41,8 @@ static void new_era(struct sim *s, int root)
 	s->count.starts++;
 	sim_trace(s, "a start from the stores, history %d; acknowledged was history %d", root, s->frontier);
 	memcpy(s->old_frontier, s->lu_frontier, sizeof(s->old_frontier));
+	if (s->frontier != s->root)
+		memcpy(s->older_frontier, s->lu_frontier, sizeof(s->older_frontier));
 	memset(s->medium_epoch, 0, sizeof(s->medium_epoch)); /* ownership does not survive either */
 	s->history[root].used = true;
 	s->root = s->frontier = root;
@@ -128,19 +130,19 @@ static bool survives(struct node *n, unsigned lu, const struct kept *k, int at, 
 }
 
 /* From any member's last history back to what was acknowledged: is one of those states, after the loss of power, what is there now? */
-static bool find_survivor(struct node *n, unsigned lu, const struct kept *k, struct lu_model *to)
+static bool find_survivor(struct node *n, unsigned lu, const struct kept *k, const int *frontier, struct lu_model *to)
 {
 	struct sim *s = n->sim;
 
 	for (uint32_t i = 1; i <= s->nodes; i++) {
 		int at = s->node[i].at_death;
 
-		if (!history_descends(s, at, s->old_frontier[lu]))
+		if (!history_descends(s, at, frontier[lu]))
 			continue;
 		for (;; at = s->history[at].parent) {
 			if (survives(n, lu, k, at, false, to))
 				return true;
-			if (at == s->old_frontier[lu])
+			if (at == frontier[lu])
 				break;
 		}
 	}
@@ -159,6 +161,16 @@ static bool find_any(struct node *n, unsigned lu, const struct kept *k, struct l
 	return false;
 }
 
+/* A start in version 1 that has acknowledged nothing may be gone back on: it is not known to be the later one. */
+static bool may_go_on(struct node *n, unsigned lu, const struct kept *k, struct lu_model *to)
+{
+	const struct sim *s = n->sim;
+
+	return find_survivor(n, lu, k, s->old_frontier, to) ||
+	       (upgrade_old_rules(s) && find_survivor(n, lu, k, s->older_frontier, to)) ||
+	       (s->resolved && find_any(n, lu, k, to));
+}
+
 /* A member begins to use a state that it has from its disk: is it the one that has to be? */
 void history_anchor(struct node *n)
 {
@@ -171,7 +183,7 @@ void history_anchor(struct node *n)
 		for (unsigned k = 0; k < sizeof(kept) / sizeof(kept[0]); k++) {
 			struct lu_model *m = &s->history[s->root].model[i];
 
-			if (!find_survivor(n, i, &kept[k], m) && !(s->resolved && find_any(n, i, &kept[k], m)))
+			if (!may_go_on(n, i, &kept[k], m))
 				sim_fail(s, "P1: node %u goes on from its store with %s of LU %u of before what was acknowledged",
 					 n->id, kept[k].what, i);
 		}

@@ -35,10 +35,13 @@ static bool clock_matches(const struct lu_model *m, const struct slot *sl)
 	return d[2] == (set ? 2 : 3) && is == ((now + (set ? (uint64_t)m->clock : 0)) & 0xffffffffffff);
 }
 
+/* As long as nobody has been told of the medium, a node that has had it open may know. */
 static bool capacity_matches(const struct lu_model *m, const struct slot *sl)
 {
 	uint64_t blocks = get_be32(sl->cmd.buf) + 1ull;
 
+	if (!m->blocks && blocks == sl->node->sim->medium_blocks[sl->lu])
+		return true;
 	return blocks == (m->blocks ? m->blocks : BLOCKS);
 }
 

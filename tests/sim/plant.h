@@ -33,7 +33,7 @@
 	X(VERSION_EARLY, 500, "the protocol's version rises although not every configured node is there") \
 	X(VERSION_FORGOTTEN, 4000, "the protocol's version in use is not kept on stable storage") \
 	X(MODE_UA_LOST, 500, "one node forgets the unit attentions of MODE SELECT") \
-	X(MODE_NO_PERSIST, 40000, "MODE SELECT with SP=1 is answered without being durable") \
+	X(MODE_NO_PERSIST, 60000, "MODE SELECT with SP=1 is answered without being durable") \
 	X(NEXUS_KEEPS, 2000, "the end of an I_T nexus does not release what it has by RESERVE") \
 	X(RESET_KEEPS, 2000, "a LOGICAL UNIT RESET releases no RESERVE and resets no mode parameter") \
 	X(RESET_NO_DRAIN, 2000, "an abort does not wait for the commands under way") \

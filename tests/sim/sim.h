@@ -228,6 +228,7 @@ struct node {
 	uint32_t proposing;	  /* identity of the operation under way in it */
 	int history;		  /* of its state, index into sim->history */
 	int restored;		  /* by the last snapshot; -1 */
+	int missed_from;	  /* history before it, as long as it has not served since; -1 */
 	bool publishing;	  /* everything anew, after it */
 	bool left;		  /* its goodbye is through */
 	uint32_t speaks;	  /* the highest version of the protocol that its program knows */
@@ -282,6 +283,7 @@ struct sim {
 	int nhistories, frontier, root; /* frontier: the newest acknowledged; root: the first of this era */
 	int lu_frontier[LUS];	       /* the newest acknowledged that was about this LU; what is about others may come first */
 	int old_frontier[LUS];	       /* lu_frontier of the era before */
+	int older_frontier[LUS];       /* … of the last one in which something was acknowledged */
 	uint32_t lost;	       /* bit: nodes that never come back of themselves */
 	bool resolved;	       /* the operator has said so: what only they had is given up */
 	uint32_t medium[LUS][BLOCKS_MAX], medium_blocks[LUS];
