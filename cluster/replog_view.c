@@ -259,8 +259,8 @@ static bool member_gone(struct replog *r, const struct replog_gone *g)
 
 	if (lost)
 		view_unsync(r, m, g->reason == REPLOG_NODE_DOWN);
-	else if (m && !self_synced(r) && m->node != r->p.node && g->reason == REPLOG_NODE_DOWN)
-		/* it may be the cluster that this joiner was to join */
+	else if (m && (!self_synced(r) || !r->generation) && m->node != r->p.node && g->reason == REPLOG_NODE_DOWN)
+		/* it may be the cluster that this joiner was to join, or make the first membership ever on its side */
 		unfenced_add(r, &(struct unfenced){ m->node, m->incarnation, false });
 	if (m)
 		member_remove(r, m);
