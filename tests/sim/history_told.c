@@ -150,7 +150,7 @@ static void owe(struct node *n, const struct history *h, const struct history *b
 			    !differs(&before->model[h->lu], &s->history[n->history].model[h->lu], nexus, t))
 				continue;
 			se->owed[h->lu] |= 1u << t;
-			se->owed_since = s->steps;
+			se->owed_since[h->lu][t] = s->steps;
 			s->count.owed++;
 		}
 	}
@@ -182,7 +182,7 @@ void told_check_owed(struct node *n)
 
 		for (unsigned lu = 0; lu < n->sim->groups; lu++)
 			for (unsigned t = 0; t < TELLS; t++)
-				if ((se->owed[lu] & 1u << t) && still_so(n, i, lu, t) && !told(se, lu, se->owed_since, t))
+				if ((se->owed[lu] & 1u << t) && still_so(n, i, lu, t) && !told(se, lu, se->owed_since[lu][t], t))
 					sim_fail(n->sim, "P1: node %u serves again, but initiator %u on it is not told that %s of LU %u "
 						 "meanwhile", n->id, i, what[t], lu);
 		memset(se->owed, 0, sizeof(se->owed));

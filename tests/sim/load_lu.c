@@ -48,9 +48,7 @@ static bool capacity_matches(const struct lu_model *m, const struct slot *sl)
 /* The node that has just opened the medium knows before the others. */
 static bool is_owners(const struct slot *sl)
 {
-	const struct sim *s = sl->node->sim;
-
-	return s->open[sl->lu][sl->node->id] && get_be32(sl->cmd.buf) + 1ull == s->medium_blocks[sl->lu];
+	return machine_may_have_found(sl->node, sl->lu, get_be32(sl->cmd.buf) + 1ull);
 }
 
 void load_lu_good(struct slot *sl)

@@ -368,6 +368,13 @@ static void sim_disk_close(struct disk *disk)
 	s->closed = h;
 }
 
+bool machine_may_have_found(const struct node *n, unsigned lu, uint64_t blocks)
+{
+	const struct handle *h = n->sim->open[lu][n->id];
+
+	return h && blocks >= h->found && blocks <= n->sim->medium_blocks[lu];
+}
+
 void machine_free_closed(struct sim *s)
 {
 	while (s->closed) {
@@ -403,6 +410,7 @@ int disk_handler_open(const struct disk_params *p, struct disk **out, char *err,
 	h->node = n;
 	h->lu = lu;
 	h->epoch = n->d.ownership[lu].epoch;
+	h->found = s->medium_blocks[lu];
 	s->open[lu][n->id] = h;
 	*out = &h->disk;
 	return 0;

@@ -142,6 +142,7 @@ struct handle { /* an open device */
 	struct node *node;
 	unsigned lu, inflight;
 	uint64_t epoch;
+	uint32_t found; /* blocks, when it was opened */
 	bool dirty;
 	struct handle *next_closed;
 };
@@ -199,7 +200,7 @@ struct session {
 	uint64_t since; /* step */
 	uint64_t told[LUS][TELLS]; /* step at which it was last told, + 1 */
 	uint16_t owed[LUS]; /* 1 << enum tell: its node was away when it happened, and has it from a snapshot … */
-	uint64_t owed_since; /* … taken at this step */
+	uint64_t owed_since[LUS][TELLS]; /* … taken at this step */
 	uint64_t ends_own[LUS]; /* step at which it last asked for the end of its own commands, + 1 */
 	bool reserves[LUS]; /* it has sent RESERVE */
 };
@@ -334,6 +335,8 @@ bool machine_io(struct node *n);
 bool machine_timer(struct node *n);
 uint64_t machine_next_timer(const struct node *n);
 void machine_reset(struct node *n);
+/* n has the medium open and has seen it with so many blocks, or may have. */
+bool machine_may_have_found(const struct node *n, unsigned lu, uint64_t blocks);
 void machine_free_closed(struct sim *s);
 
 /* fs.c */
