@@ -73,8 +73,10 @@ INQUIRY = [  # (command, expressions that the output must match)
     ("sg_readcap -l DISK", ["lbpme=1, lbprz=1", "physical block length=4096", "131072"]),
     ("sg_luns DISK", ["0000000000000000", "0001000000000000", "0002000000000000"]),
     ("sg_luns -s 0 DISK", ["3 lun entries"]),
-    ("sg_luns -s 1 DISK", ["0 lun entries"]),
-    ("sg_luns -s 2 DISK", ["3 lun entries"]),
+    ("sg_luns -s 1 DISK", ["1 lun entry", "c101000000000000"]),  # REPORT LUNS
+    ("sg_luns -s 2 DISK", ["4 lun entries", "c101000000000000"]),
+    ("sg_luns -s 0x10 DISK", ["0 lun entries"]),  # there are no administrative logical units
+    ("sg_luns -s 0x12 DISK", ["0 lun entries"]),
     ("sg_turs DISK", []),
     ("sg_requests DISK", ["No Sense"]),
     ("sg_requests --desc DISK", ["No Sense"]),
@@ -144,9 +146,7 @@ REFUSED = [  # not implemented, or not what a disk does: refused, and the disk s
     ("sg_ident DISK", ILLEGAL),
     ("sg_bg_ctl -c 0 DISK", ILLEGAL),
     ("sg_stream_ctl -g DISK", ILLEGAL),
-    ("sg_luns -s 0x10 DISK", ILLEGAL),
-    ("sg_luns -s 0x11 DISK", ILLEGAL),
-    ("sg_luns -s 0x12 DISK", ILLEGAL),
+    ("sg_luns -s 3 DISK", ILLEGAL),
     ("sg_vpd -p 0xb5 --force DISK", ILLEGAL),
     ("sg_modes -p 0x3e DISK", ILLEGAL),
     ("sg_logs -p 0x3e DISK", ILLEGAL),
