@@ -288,6 +288,14 @@ static bool io_harmless(void *arg, uint32_t node, bool node_down)
 	return c->cb.harmless(c->cb.arg, node, node_down);
 }
 
+static void io_settled(void *arg, uint32_t node)
+{
+	struct cluster *c = arg;
+
+	if (c->cb.settled)
+		c->cb.settled(c->cb.arg, node);
+}
+
 static void woken(struct msg *m)
 {
 	struct cluster *c = caa_container_of(m, struct cluster, wake);
@@ -566,7 +574,7 @@ static int create_log(struct cluster *c, const struct cluster_params *p, char *e
 				    .nnodes = p->nnodes,
 				    .check_ns = CHECK_NS };
 	struct replog_io io = { c,		 io_send,	   io_run_effects, io_publish_all, io_persist_lineage,
-				io_state_changed, io_version_changed, io_harmless, random64, io_wake, io_log, io_node_name };
+				io_state_changed, io_version_changed, io_harmless, random64, io_wake, io_log, io_node_name, io_settled };
 	struct loading ld = { .p = p, .log = &lp, .err = err, .errlen = errlen };
 	uint32_t all[NODES_MAX];
 	int code;

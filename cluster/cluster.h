@@ -75,6 +75,8 @@ struct cluster_callbacks {
 	bool (*harmless)(void *arg, uint32_t node, bool node_down);
 	/* The history that this node is in has been committed: cluster_lineage() says more than before. May be NULL. */
 	void (*committed)(void *arg);
+	/* A lost node is no longer waited for: it is known to be off, or is a member again. May be NULL. */
+	void (*settled)(void *arg, uint32_t node);
 	/* Another version of the protocol is in use, and with it other services (cluster_has). May be NULL. */
 	void (*version_changed)(void *arg);
 };

@@ -85,6 +85,8 @@ struct replog_io {
 	void (*log)(void *arg, enum log_level level, const char *text);
 	/* The name that operators know the node by; NULL, or the function absent: it is told by its id. */
 	const char *(*node_name)(void *arg, uint32_t node);
+	/* replog_unfenced() does not name it any more. May be absent. */
+	void (*settled)(void *arg, uint32_t node);
 };
 
 struct replog_durable {

@@ -101,6 +101,8 @@ void unfenced_remove(struct replog *r, uint32_t node)
 		if (r->unfenced[i].node == node) {
 			r->unfenced[i] = r->unfenced[--r->nunfenced];
 			replog_say(r, LOG_LEVEL_NOTICE, "node %u is no longer waited for", node);
+			if (r->io.settled)
+				r->io.settled(r->io.arg, node);
 			return;
 		}
 	}

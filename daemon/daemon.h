@@ -122,6 +122,8 @@ const char *daemon_node_name(const struct daemon *d, uint32_t id); /* "?" when u
 void effects_run(void *arg, struct effects_run *run);
 void effects_publish_all(void *arg);
 bool effects_harmless(void *arg, uint32_t node, bool node_down);
+bool effects_may_live(void *arg, uint32_t node); /* lost, and still waited for */
+void effects_settled(void *arg, uint32_t node);
 void effects_state_changed(void *arg, enum cluster_state s, const char *why);
 void effects_committed(void *arg);
 void effects_version_changed(void *arg);

@@ -319,6 +319,33 @@ bool effects_harmless(void *arg, uint32_t node, bool node_down)
 	return !node_down && !alua_service_owns(((struct daemon *)arg)->alua, node);
 }
 
+bool effects_may_live(void *arg, uint32_t node)
+{
+	struct daemon *d = arg;
+	uint32_t lost[NODES_MAX];
+	size_t n = d->cluster ? cluster_unfenced(d->cluster, lost, NODES_MAX) : 0;
+
+	for (size_t i = 0; i < n && i < NODES_MAX; i++)
+		if (lost[i] == node)
+			return true;
+	return false;
+}
+
+/* What its nexuses had by RESERVE is enforced no more (pr-sync/pr_service.h). */
+void effects_settled(void *arg, uint32_t node)
+{
+	struct daemon *d = arg;
+	struct job *j = job_new(d, d->core.nlus);
+
+	(void)node;
+	for (uint32_t i = 0; j && i < d->core.nlus; i++) {
+		struct change *c = pr_service_lingers(d->pr, d->core.lu[i]->name) ? change_add(j, d->core.lu[i]) : NULL;
+
+		j->ok &= !c || publish_resv(c);
+	}
+	job_start_or_end(j, "releasing what a lost node's initiators had reserved");
+}
+
 /* Without a cluster manager nobody else says who owns what. */
 static void promoted(void *arg, bool ok, const char *message)
 {

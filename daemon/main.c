@@ -174,7 +174,7 @@ static int start_cluster(struct daemon *d, const struct options *o, char *err, s
 	const struct cluster_callbacks cb = { .arg = d, .run_effects = effects_run,
 					      .publish_all = effects_publish_all,
 					      .state_changed = effects_state_changed, .harmless = effects_harmless,
-					      .committed = effects_committed, .version_changed = effects_version_changed };
+					      .committed = effects_committed, .settled = effects_settled, .version_changed = effects_version_changed };
 	struct cluster_node nodes[NODES_MAX];
 	struct cluster_params p = { .name = d->config->cluster, .node = d->node, .nodes = nodes,
 				    .nnodes = d->config->nnodes, .local = d->config->log == CONFIG_LOG_LOCAL,
@@ -267,6 +267,8 @@ static int make_services(struct daemon *d, char *err, size_t errlen)
 	free(groups);
 	if (!d->alua || !d->pr || !d->media || !d->generations)
 		return fail(err, errlen, "replicated services", -ENOMEM);
+	d->pr->may_live.fn = effects_may_live;
+	d->pr->may_live.arg = d;
 	return 0;
 }
 

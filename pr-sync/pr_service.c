@@ -282,9 +282,15 @@ static void service_members(void *state, struct apply *a, const uint32_t *node, 
 {
 	struct pr_lus *s = &((struct pr_service *)state)->lus;
 
-	for (uint32_t i = 0; i < s->n; i++)
-		if (s->lu[i]->spc2_reserved && !is_member(s->lu[i]->spc2_node, node, n))
-			spc2_end(s->lu[i], a);
+	for (uint32_t i = 0; i < s->n; i++) {
+		struct pr_lu *lu = s->lu[i];
+
+		if (!lu->spc2_reserved || is_member(lu->spc2_node, node, n))
+			continue;
+		lu->lingers_node = lu->spc2_node;
+		lu->lingers_holder = lu->spc2_holder;
+		spc2_end(lu, a);
+	}
 }
 
 const struct service_ops pr_service_ops = {
@@ -326,6 +332,19 @@ bool pr_service_spc2_holds(const struct pr_service *svc, const struct nexus_id *
 	return false;
 }
 
+static bool lingers(const struct pr_service *svc, const struct pr_lu *lu)
+{
+	return lu->lingers_node && svc->may_live.fn &&
+	       svc->may_live.fn(svc->may_live.arg, lu->lingers_node);
+}
+
+bool pr_service_lingers(const struct pr_service *svc, const char *name)
+{
+	const struct pr_lu *lu = pr_lus_find(&svc->lus, name);
+
+	return lu && lu->lingers_node;
+}
+
 static void view_fill(struct resv_view *v, const struct pr_lu *lu)
 {
 	const struct pr *pr = &lu->pr;
@@ -338,6 +357,9 @@ static void view_fill(struct resv_view *v, const struct pr_lu *lu)
 	if (lu->spc2_reserved) {
 		v->kind = RESV_KIND_SPC2;
 		v->holder = lu->spc2_holder;
+	} else if (lu->lingers_node) {
+		v->kind = RESV_KIND_SPC2;
+		v->holder = lu->lingers_holder;
 	} else if (pr->type != PR_NONE) {
 		v->kind = RESV_KIND_PR;
 		if (pr->holder)
@@ -347,11 +369,13 @@ static void view_fill(struct resv_view *v, const struct pr_lu *lu)
 
 int pr_service_view(struct pr_service *svc, const char *name, struct resv_view **view)
 {
-	const struct pr_lu *lu = pr_lus_find(&svc->lus, name);
+	struct pr_lu *lu = pr_lus_find(&svc->lus, name);
 	struct resv_view *v;
 
 	*view = NULL;
-	if (!lu || (!lu->pr.n && !lu->spc2_reserved))
+	if (lu && !lingers(svc, lu))
+		lu->lingers_node = 0;
+	if (!lu || (!lu->pr.n && !lu->spc2_reserved && !lu->lingers_node))
 		return 0;
 	v = calloc(1, sizeof(*v) + lu->pr.n * sizeof(v->registrant[0]));
 	if (!v)

@@ -6,7 +6,9 @@
  *   pr_service ── pr_lu[] sorted by name ── struct pr + SPC-2 holder
  *
  * An SPC-2 reservation ends with RELEASE, LUN RESET, the loss of its nexus, and with the member
- * that carries the nexus.
+ * that carries the nexus. In the last case it *lingers*: the data path of this node enforces it as
+ * long as that member may be alive, for if its history is the one that goes on, the nexus still has
+ * it (P2).
  *
  * Control thread. A logical unit is known from its first operation on; that it exists is the
  * command layer's care.
@@ -30,6 +32,9 @@ struct pr_lu {
 	bool spc2_reserved;
 	struct nexus_id spc2_holder;
 	uint32_t spc2_node; /* on which the holder's nexus is; 0 when not reserved */
+	/* This node's own, not replicated: whose ended with the member that is lost; 0: nobody's. */
+	uint32_t lingers_node;
+	struct nexus_id lingers_holder;
 };
 
 struct pr_lus { /* the replicated state */
@@ -40,6 +45,10 @@ struct pr_lus { /* the replicated state */
 struct pr_service {
 	struct pr_lus lus;
 	uint64_t generation; /* of the last view given out; this node's own, not replicated */
+	struct { /* whether a lost member may be alive; fn NULL: none ever is */
+		bool (*fn)(void *arg, uint32_t node);
+		void *arg;
+	} may_live;
 };
 
 /* What apply() hands to the proposer (same node, same program: never on the wire). */
@@ -69,6 +78,10 @@ const struct pr_lu *pr_service_find(const struct pr_service *svc, const char *lu
  * -ENOMEM.
  */
 int pr_service_view(struct pr_service *svc, const char *lu, struct resv_view **view);
+
+/* Does a reservation linger on this logical unit? When a member that was lost is known to be off, those of which this is
+ * true are to be published anew. */
+bool pr_service_lingers(const struct pr_service *svc, const char *lu);
 
 /* Messages to propose for what ends SPC-2 reservations: LUN RESET and TARGET RESET on lu, loss of a
  * nexus. b->err when there is no memory. */

@@ -279,8 +279,18 @@ void history_medium(struct node *n, struct slot *sl, bool write)
 		sim_fail(s, "P6: write %u reaches LU %u again after it was answered", sl->value, sl->lu);
 }
 
+/* Its holder's node is lost and has not been fenced: the reservation has ended in the log, and is enforced until then. */
+static bool lingers(const struct node *n, unsigned lu)
+{
+	const struct pr_lu *real = pr_service_find(n->d.pr, n->lus[lu]->name);
+
+	return real && real->lingers_node && effects_may_live((void *)&n->d, real->lingers_node);
+}
+
 void history_conflict(struct node *n, struct slot *sl)
 {
+	if (lingers(n, sl->lu))
+		return;
 	if (history_descends(n->sim, n->history, sl->frontier) && !exists(n, sl, sl->frontier, sl->kind != OP_READ, false))
 		sim_fail(n->sim, "a %s of initiator %u on LU %u, node %u, gets RESERVATION CONFLICT, which no state since it was sent "
 			 "asks for", sl->kind != OP_READ ? "write" : "read", sl->initiator, sl->lu, n->id);

@@ -228,6 +228,11 @@ static void make_lus(struct node *n)
 	n->acl = (struct initiator_acl){ .pattern = (char **)pattern, .npatterns = 1, .lun = n->lun, .nluns = n->sim->groups };
 }
 
+static void settled(void *arg, uint32_t node)
+{
+	effects_settled(&((struct node *)arg)->d, node);
+}
+
 static void make_target(struct node *n)
 {
 	static struct target_port ports[NODES];
@@ -254,6 +259,8 @@ static void make_groups(struct node *n)
 	}
 	n->d.alua = alua_service_new(names, n->sim->groups);
 	n->d.pr = pr_service_new();
+	n->d.pr->may_live.fn = effects_may_live;
+	n->d.pr->may_live.arg = &n->d;
 	n->d.media = media_service_new();
 	n->d.generations = config_service_new();
 	effects_init(&n->d);
@@ -276,7 +283,7 @@ static void join(struct node *n)
 {
 	const struct service services[] = { { &alua_service_ops, n->d.alua }, service_row(n, 0), service_row(n, 1),
 					    service_row(n, 2), service_row(n, 3), { &config_service_ops, n->d.generations } };
-	const struct cluster_callbacks cb = { n, run_effects, publish_all, state_changed, harmless, NULL, NULL };
+	const struct cluster_callbacks cb = { n, run_effects, publish_all, state_changed, harmless, NULL, settled, NULL };
 	struct cluster_node nodes[NODES];
 	struct cluster_params p = { .name = "sim", .node = n->id, .nodes = nodes, .nnodes = n->sim->nodes, .state_dir = SIM_STATE_DIR,
 				    .version_max = n->speaks, .services = services,
