@@ -326,6 +326,15 @@ static void take_place(struct replog *r, const struct snapshot *s)
 	r->persisting = 0;
 }
 
+static void publish_due(struct replog *r)
+{
+	if (!r->publish_again || r->publishing)
+		return;
+	r->publish_again = r->published = false;
+	r->publishing = true;
+	r->io.publish_all(r->io.arg);
+}
+
 /* What was ordered after the cut; one of them may end the join (kept is then emptied under us). */
 static void replay(struct replog *r)
 {
@@ -356,6 +365,7 @@ static void take_snapshot(struct replog *r, const struct snapshot *s)
 	r->join = JOIN_PUBLISH;
 	replog_say(r, LOG_LEVEL_NOTICE, "took the state of node %u at position %llu, %zu bytes", r->source,
 		   (unsigned long long)r->position, r->chunks.len);
+	publish_due(r); /* what it has changed shows before what came later publishes its own */
 	replay(r);
 }
 
@@ -427,11 +437,7 @@ static void send_synced(struct replog *r)
 
 void join_settle(struct replog *r)
 {
-	if (r->publish_again && !r->publishing) {
-		r->publish_again = r->published = false;
-		r->publishing = true;
-		r->io.publish_all(r->io.arg);
-	}
+	publish_due(r);
 	if (r->join == JOIN_PUBLISH && r->published && !op_inflight_any_stale(r))
 		send_synced(r);
 }

@@ -291,13 +291,18 @@ static void io_run_effects(void *arg, struct effects_run *run)
 	struct fake_node *n = arg;
 
 	note_position(n, run);
+	/* what a snapshot has changed shows before what came later publishes its own */
+	assert_true(n->publish_due || n->restores_published == n->toy.restores);
 	assert_true(n->neffects < sizeof(n->effect) / sizeof(n->effect[0]));
 	n->effect[n->neffects++].run = run;
 }
 
 static void io_publish_all(void *arg)
 {
-	((struct fake_node *)arg)->publish_due = true;
+	struct fake_node *n = arg;
+
+	n->publish_due = true;
+	n->restores_published = n->toy.restores;
 }
 
 static void io_persist_lineage(void *arg, const struct replog_lineage *l)
@@ -419,6 +424,7 @@ void fake_init(struct fake *f, uint32_t nodes, uint64_t seed)
 static void load_disk(struct fake_node *n, struct replog_params *p, struct replog_durable *d, char (*name)[16])
 {
 	memset(&n->toy, 0, sizeof(n->toy));
+	n->restores_published = 0;
 	memset(&n->quick, 0, sizeof(n->quick));
 	memset(&n->newer, 0, sizeof(n->newer));
 	p->lineage = n->disk;

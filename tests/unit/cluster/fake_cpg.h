@@ -67,6 +67,7 @@ struct fake_node {
 	} effect[4096];
 	unsigned neffects;
 	bool publish_due, lineage_due;
+	unsigned restores_published; /* publishing what they have changed has begun */
 	uint64_t lineage_generation;
 	bool quorum_due, quorum_wanted;
 	uint64_t drained[TOY_OPS / 64]; /* as toy.applied: carried out to the end */
