@@ -445,7 +445,7 @@ void node_boot(struct node *n)
 	memset(&n->d, 0, sizeof(n->d));
 	n->dying = n->paused = n->left = n->leaving = false;
 	n->history = history_loaded(s);
-	n->restored = n->missed_from = -1;
+	n->restored = -1;
 	n->fs.fuse = ~0u;
 	n->admin = (struct admin){ 0 };
 	n->slow = sim_random(s) % 4;

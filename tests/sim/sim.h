@@ -229,7 +229,6 @@ struct node {
 	uint32_t proposing;	  /* identity of the operation under way in it */
 	int history;		  /* of its state, index into sim->history */
 	int restored;		  /* by the last snapshot; -1 */
-	int missed_from;	  /* history before it, as long as it has not served since; -1 */
 	bool publishing;	  /* everything anew, after it */
 	bool left;		  /* its goodbye is through */
 	uint32_t speaks;	  /* the highest version of the protocol that its program knows */
