@@ -169,6 +169,17 @@ class Lab:
                     return int(pid)
         raise RuntimeError(f"no sandemd on {node}")
 
+    def restart_daemon(self, node):
+        """Its sandemd is killed; until pacemaker has started another."""
+        pid = self.daemon_pid(node)
+        self.exec(node, "sh", "-c", "kill -9 $(cat /run/sandem/sandemd.pid)")
+
+        def another():
+            with contextlib.suppress(RuntimeError, OSError):
+                return self.daemon_pid(node) != pid
+            return False
+        await_true(f"the daemon of {node} runs again", another, 40)
+
     def powered(self, node):
         return f"{node}: on" in self.run("fence", "state", check=False).stdout
 

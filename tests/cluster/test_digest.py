@@ -18,6 +18,20 @@ LOG = "/var/log/sandem/sandemd.log"
 CHECKED = 40    # seconds: digests are compared each 10 s
 
 
+def change_words(memory, first, end, was, becomes):
+    found = 0
+    memory.seek(first)
+    words = memory.read(end - first)
+    at = words.find(was)
+    while at >= 0:
+        if at % len(was) == 0:
+            memory.seek(first + at)
+            memory.write(becomes)
+            found += 1
+        at = words.find(was, at + 1)
+    return found
+
+
 def change_memory(pid, was, becomes):
     """Every aligned 64-bit word of the process's writable anonymous memory that is `was`; gives how many there were."""
     found = 0
@@ -27,29 +41,15 @@ def change_memory(pid, was, becomes):
             if not access.startswith("rw") or inode != "0" or path not in ([], ["[heap]"]):
                 continue
             first, end = (int(x, 16) for x in span.split("-"))
-            memory.seek(first)
-            words = memory.read(end - first)
-            at = words.find(struct.pack("=Q", was))
-            while at >= 0:
-                if at % 8 == 0:
-                    memory.seek(first + at)
-                    memory.write(struct.pack("=Q", becomes))
-                    found += 1
-                at = words.find(struct.pack("=Q", was), at + 1)
+            with contextlib.suppress(OSError):      # a mapping may have gone meanwhile
+                found += change_words(memory, first, end, struct.pack("=Q", was), struct.pack("=Q", becomes))
     return found
 
 
 def join_last(lab, nodes):
     """The nodes' daemons leave and join again: all others have been members for longer."""
     for node in nodes:
-        pid = lab.daemon_pid(node)
-        lab.exec(node, "sh", "-c", "kill -9 $(cat /run/sandem/sandemd.pid)")
-
-        def another(node=node, pid=pid):
-            with contextlib.suppress(RuntimeError):
-                return lab.daemon_pid(node) != pid
-            return False
-        labtools.await_true(f"the daemon of {node} runs again", another, 40)
+        lab.restart_daemon(node)
         lab.settle()
 
 
