@@ -115,7 +115,7 @@ static void check_capacity(struct node *n, int at)
 	unsigned lu = s->history[at].lu;
 	uint64_t is = n->lus[lu]->blocks;
 
-	if (machine_may_have_found(n, lu, is))
+	if (disk_may_have_found(n, lu, is))
 		return;
 	for (int i = n->history;; i = s->history[i].parent) {
 		uint32_t blocks = s->history[i].model[lu].blocks;

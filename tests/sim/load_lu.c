@@ -48,7 +48,7 @@ static bool capacity_matches(const struct lu_model *m, const struct slot *sl)
 /* The node that has just opened the medium knows before the others. */
 static bool is_owners(const struct slot *sl)
 {
-	return machine_may_have_found(sl->node, sl->lu, get_be32(sl->cmd.buf) + 1ull);
+	return disk_may_have_found(sl->node, sl->lu, get_be32(sl->cmd.buf) + 1ull);
 }
 
 void load_lu_good(struct slot *sl)

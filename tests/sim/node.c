@@ -1,17 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A node: what main.c and build.c of the daemon wire, around the simulated machine; and what can be planted between the parts. */
-#include <errno.h>
+/* A node: how main.c of the daemon wires its parts, around the simulated machine; its end, and one step of it. */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "alua/rtpg.h"
-#include "cluster/replog_start.h"
-#include "core/buf.h"
 #include "daemon/tasks.h"
 #include "tests/sim/sim.h"
-
-#define HOLD_MS 3000
 
 unsigned nexus_of(const struct sim *s, unsigned initiator, uint32_t node)
 {
@@ -33,130 +27,6 @@ int nexus_number(const struct sim *s, const struct nexus_id *id)
 bool node_planted(const struct node *n, enum plant p)
 {
 	return n->sim->plant == p && !n->dying;
-}
-
-/* ---- between log and data path ------------------------------------------------------------------------------------------------ */
-
-static bool forgets_ua(const struct node *n, const struct effects_run *run)
-{
-	return node_planted(n, PLANT_FORGET_UA) || (node_planted(n, PLANT_LOCAL_UA) && run->origin != n->id) ||
-	       (node_planted(n, PLANT_MODE_UA_LOST) && run->service->ops->id == MODE_SERVICE_ID && n->id == 2);
-}
-
-static bool forgets_publish(const struct node *n, const struct effects_run *run)
-{
-	uint16_t service = run->service->ops->id;
-
-	return (node_planted(n, PLANT_NO_PUBLISH) && service == PR_SERVICE_ID) ||
-	       (node_planted(n, PLANT_CAPACITY_NOT_TOLD) && service == MEDIA_SERVICE_ID && run->origin != n->id);
-}
-
-static void run_effects(void *arg, struct effects_run *run)
-{
-	struct node *n = arg;
-
-	if (run->service->ops->id == CONFIG_SERVICE_ID) {
-		admin_run(n, run);
-		return;
-	}
-	for (uint32_t i = 0; i < run->n; i++) {
-		struct effect *e = (struct effect *)&run->effect[i];
-
-		if (e->kind == EFFECT_DRAIN && node_planted(n, PLANT_SKIP_DRAIN))
-			e->kind = EFFECT_PUBLISH;
-		if ((e->kind == EFFECT_UA && forgets_ua(n, run)) ||
-		    ((e->kind == EFFECT_DRAIN || e->kind == EFFECT_PUBLISH) && forgets_publish(n, run)))
-			e->kind = EFFECT_OWNER; /* which means nothing here */
-	}
-	effects_run(&n->d, run);
-}
-
-static void publish_all(void *arg)
-{
-	struct node *n = arg;
-
-	admin_publish(n);
-	n->publishing = true;
-	effects_publish_all(&n->d);
-	n->publishing = false;
-}
-
-static void state_changed(void *arg, enum cluster_state s, const char *why)
-{
-	struct node *n = arg;
-
-	sim_trace(n->sim, "%s: %s", cluster_state_name(s), why);
-	if (s == CLUSTER_SERVING && !n->dying) {
-		history_anchor(n);
-		told_check_owed(n);
-	}
-	effects_state_changed(&n->d, s, why);
-}
-
-static bool harmless(void *arg, uint32_t node, bool node_down)
-{
-	struct node *n = arg;
-
-	return node_planted(n, PLANT_SKIP_FENCING_WAIT) || effects_harmless(&n->d, node, node_down);
-}
-
-enum cluster_state __real_cluster_state(const struct cluster *c);
-enum cluster_state __wrap_cluster_state(const struct cluster *c);
-enum cluster_state __wrap_cluster_state(const struct cluster *c)
-{
-	enum cluster_state s = __real_cluster_state(c);
-	enum plant p = sim_world()->plant;
-
-	if ((s == CLUSTER_JOINING && p == PLANT_SERVE_JOINING) || (s == CLUSTER_NO_QUORUM && p == PLANT_SERVE_WITHOUT_QUORUM))
-		return CLUSTER_SERVING;
-	return s;
-}
-
-bool __real_start_allowed(const struct lineage *state, const struct start_present *here, uint32_t nhere,
-			  struct start_missing *m);
-bool __wrap_start_allowed(const struct lineage *state, const struct start_present *here, uint32_t nhere,
-			  struct start_missing *m);
-bool __wrap_start_allowed(const struct lineage *state, const struct start_present *here, uint32_t nhere,
-			  struct start_missing *m)
-{
-	bool allowed = __real_start_allowed(state, here, nhere, m);
-
-	return allowed || (state && sim_world()->plant == PLANT_START_ALONE);
-}
-
-static void barrier_lies(struct msg *m)
-{
-	struct lu_barrier *b = caa_container_of(m, struct lu_barrier, msg);
-
-	b->done(b);
-}
-
-void __real_lu_barrier_start(struct lu_barrier *b);
-void __wrap_lu_barrier_start(struct lu_barrier *b);
-void __wrap_lu_barrier_start(struct lu_barrier *b)
-{
-	struct node *n = sim_world()->cur;
-	const struct ownership *o = b->lu->control_data;
-
-	if (node_planted(n, PLANT_NO_BARRIER)) {
-		b->msg.fn = barrier_lies;
-		mailbox_post(&n->d.core.control, &b->msg);
-		return;
-	}
-	if (node_planted(n, PLANT_CLOSE_EARLY) && b == o->barrier)
-		b->drain = false;
-	if (node_planted(n, PLANT_RESET_NO_DRAIN) && b->abort)
-		b->drain = false;
-	if (node_planted(n, PLANT_MISSED_UNTOLD) && n->publishing)
-		b->nua = 0;
-	__real_lu_barrier_start(b);
-}
-
-bool __real_range_lock_wait(struct lu_shard *shard, struct scsi_cmd *cmd);
-bool __wrap_range_lock_wait(struct lu_shard *shard, struct scsi_cmd *cmd);
-bool __wrap_range_lock_wait(struct lu_shard *shard, struct scsi_cmd *cmd)
-{
-	return !node_planted(sim_world()->cur, PLANT_NO_RANGE_LOCK) && __real_range_lock_wait(shard, cmd);
 }
 
 /* daemon/main.c's */
@@ -181,117 +51,24 @@ bool node_serving(const struct node *n)
 	return n->running && n->d.cluster && __real_cluster_state(n->d.cluster) == CLUSTER_SERVING;
 }
 
-static void make_reactors(struct node *n)
-{
-	n->d.core.nreactors = REACTORS;
-	n->d.core.reactor = n->reactor;
-	mailbox_init(&n->d.core.control);
-	for (unsigned i = 0; i < REACTORS; i++) {
-		struct reactor *r = &n->reactor[i];
-
-		*r = (struct reactor){ .core = &n->d.core, .index = i, .now = n->sim->now };
-		CDS_INIT_LIST_HEAD(&r->timers);
-		CDS_INIT_LIST_HEAD(&r->hooks);
-		CDS_INIT_LIST_HEAD(&r->nexuses);
-		mailbox_init(&r->mailbox);
-		r->bufs = buf_pool_new(0);
-	}
-}
-
-static void *memdup(const void *p, size_t len)
-{
-	void *copy = malloc(len);
-
-	return memcpy(copy, p, len);
-}
-
-static void make_lus(struct node *n)
-{
-	static const char *const path[] = { "0", "1" };
-	static char *const pattern[] = { "*" };
-
-	for (unsigned i = 0; i < n->sim->groups; i++) {
-		struct lu *lu = n->lus[i] = lu_new(&n->d.core, path[i]);
-
-		snprintf(lu->group, sizeof(lu->group), "g%u", i);
-		lu->block_size = 512;
-		lu->blocks = BLOCKS;
-		lu->max_transfer_bytes = 1u << 20;
-		lu->disk_params = (struct disk_params){ .handler = "simulated", .path = path[i], .block_size = 512 };
-		lu->mode_default.wce = true;
-		lu->mode = memdup(&lu->mode_default, sizeof(lu->mode_default));
-		lu->mode_saved = memdup(&lu->mode_default, sizeof(lu->mode_default));
-		n->lun[i] = (struct lun_entry){ .lun = i, .lu = lu };
-	}
-	n->d.core.lu = n->lus;
-	n->d.core.nlus = n->sim->groups;
-	n->acl = (struct initiator_acl){ .pattern = (char **)pattern, .npatterns = 1, .lun = n->lun, .nluns = n->sim->groups };
-}
-
-static void settled(void *arg, uint32_t node)
-{
-	effects_settled(&((struct node *)arg)->d, node);
-}
-
-static void make_target(struct node *n)
-{
-	static struct target_port ports[NODES];
-
-	for (uint32_t i = 0; i < NODES; i++)
-		ports[i] = (struct target_port){ .tpgt = i + 1, .rtpi = i + 1 };
-	n->target = (struct target){ .name = "iqn.2026-11.sim:t", .core = &n->d.core, .nports = n->sim->nodes, .port = ports,
-				     .local_port = n->id - 1, .nacls = 1, .acl = &n->acl };
-	n->targets[0] = &n->target;
-	n->d.core.target = n->targets;
-	n->d.core.ntargets = 1;
-}
-
-static void make_groups(struct node *n)
-{
-	static const char *const names[] = { "g0", "g1" };
-
-	n->d.ngroups = n->sim->groups;
-	n->d.ownership = calloc(n->d.ngroups, sizeof(*n->d.ownership));
-	for (unsigned i = 0; i < n->d.ngroups; i++) {
-		const struct config_group g = { .name = (char *)names[i], .hold_limit_ms = HOLD_MS, .preferred = -1 };
-
-		ownership_init(&n->d.ownership[i], &n->d, &g);
-	}
-	n->d.alua = alua_service_new(names, n->sim->groups);
-	n->d.pr = pr_service_new();
-	n->d.pr->may_live.fn = effects_may_live;
-	n->d.pr->may_live.arg = &n->d;
-	n->d.media = media_service_new();
-	n->d.generations = config_service_new();
-	effects_init(&n->d);
-}
-
-static const struct config *the_config(const struct sim *s)
-{
-	static struct config_node node[NODES];
-	static struct config c = { .cluster = "sim", .node = node };
-
-	for (uint32_t i = 0; i < NODES; i++)
-		node[i] = (struct config_node){ .name = "n", .id = i + 1 };
-	c.nnodes = s->nodes;
-	return &c;
-}
-
 #define SERVICES_OF_1 3
 
 static void join(struct node *n)
 {
 	const struct service services[] = { { &alua_service_ops, n->d.alua }, service_row(n, 0), service_row(n, 1),
 					    service_row(n, 2), service_row(n, 3), { &config_service_ops, n->d.generations } };
-	const struct cluster_callbacks cb = { n, run_effects, publish_all, state_changed, harmless, NULL, settled, NULL };
+	const struct cluster_callbacks cb = between_callbacks(n);
 	struct cluster_node nodes[NODES];
 	struct cluster_params p = { .name = "sim", .node = n->id, .nodes = nodes, .nnodes = n->sim->nodes, .state_dir = SIM_STATE_DIR,
 				    .version_max = n->speaks, .services = services,
-				    .nservices = n->speaks < REPLOG_VERSION ? SERVICES_OF_1 : sizeof(services) / sizeof(services[0]), .loop = n->d.loop, .control = &n->d.core.control };
+				    .nservices = sizeof(services) / sizeof(services[0]), .loop = n->d.loop,
+				    .control = &n->d.core.control };
 	char err[512];
 
 	for (uint32_t i = 0; i < n->sim->nodes; i++)
 		nodes[i] = (struct cluster_node){ i + 1, "n" };
+	if (n->speaks < REPLOG_VERSION)
+		p.nservices = SERVICES_OF_1;
 	if (n->sim->plant == PLANT_VERSION_EARLY)
 		p.nnodes = 1;
 	n->d.cluster = cluster_start(&p, &cb, err, sizeof(err));
@@ -368,27 +145,10 @@ static void come_to_rest(struct node *n)
 	bool any = true;
 
 	while (any) {
-		any = machine_io(n) || machine_control(n) || machine_work(n) || (n->d.cluster && admin_settle(n));
+		any = disk_step(n) || machine_control(n) || machine_work(n) || (n->d.cluster && admin_settle(n));
 		for (unsigned i = 0; i < REACTORS; i++)
 			any |= machine_reactor(n, i);
 	}
-}
-
-static void free_lu(struct node *n, unsigned i)
-{
-	struct lu *lu = n->lus[i];
-	struct ownership *o = &n->d.ownership[i];
-	struct disk *left[] = { lu->disk, o->opened[0] };
-
-	for (unsigned k = 0; k < 2; k++)
-		if (left[k])
-			left[k]->ops->close(left[k]);
-	ownership_fini(o);
-	alua_gate_free(lu->gate);
-	free((void *)lu->resv);
-	free((void *)lu->mode);
-	free((void *)lu->mode_saved);
-	lu_free(lu);
 }
 
 static void free_sessions(struct node *n)
@@ -408,32 +168,13 @@ static void free_sessions(struct node *n)
 	pr_cmd_fini(&n->d.pr_cmd);
 }
 
-static void free_parts(struct node *n)
-{
-	for (unsigned i = 0; i < n->sim->groups; i++)
-		free_lu(n, i);
-	alua_service_free(n->d.alua);
-	media_service_free(n->d.media);
-	config_service_free(n->d.generations);
-	mode_service_clear(&n->d.modes);
-	directory_clear(&n->d.sessions.own);
-	pr_service_free(n->d.pr);
-	free(n->d.ownership);
-	for (unsigned i = 0; i < REACTORS; i++) {
-		mailbox_fini(&n->reactor[i].mailbox);
-		buf_pool_free(n->reactor[i].bufs);
-	}
-	mailbox_fini(&n->d.core.control);
-	n->d.cluster = NULL;
-}
-
 static void free_process(struct node *n)
 {
 	n->d.core.nexus_news.detached = NULL;
 	cluster_stop(n->d.cluster);
 	come_to_rest(n);
 	free_sessions(n);
-	free_parts(n);
+	node_parts_free(n);
 }
 
 void node_boot(struct node *n)
@@ -453,15 +194,11 @@ void node_boot(struct node *n)
 	n->d.loop = (qb_loop_t *)n;
 	n->d.node = n->id;
 	n->d.node_name = "n";
-	n->d.config = the_config(s);
-	make_reactors(n);
-	make_lus(n);
-	make_target(n);
-	make_groups(n);
+	node_parts_new(n);
 	worker_init(&n->d.worker, &n->d.core.control);
 	join(n);
 	if (!n->d.cluster) {
-		free_parts(n);
+		node_parts_free(n);
 		return;
 	}
 	wire(n);
@@ -568,7 +305,7 @@ static bool try(struct node *n, unsigned what)
 	case 8:
 		return !(n->slow & 1 && sim_random(n->sim) % 8) && machine_work(n);
 	case 9:
-		return !(n->slow & 2 && sim_random(n->sim) % 8) && machine_io(n);
+		return !(n->slow & 2 && sim_random(n->sim) % 8) && disk_step(n);
 	case 10:
 		return machine_timer(n);
 	case 11:

@@ -107,7 +107,7 @@ void upgrade_act(struct sim *s, struct node *n)
 		return;
 	}
 	s->count.upgrades++;
-	sim_stop(s, n);
+	schedule_stop(s, n);
 }
 
 void upgrade_acknowledged(const struct node *n)
