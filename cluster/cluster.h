@@ -44,8 +44,8 @@ struct cluster_params {
 	/* What somebody outside of the nodes knows to be the newest committed history; 0: nobody does. A node that does not
 	 * know this history and has an older one waits for those who have it. */
 	uint64_t newest_generation, newest_history;
-	/* Members with others are refused, with a message: of all of the file as long as version 1 of the protocol is in use, as
-	 * it has no replicated configuration; later of what can't change while the cluster runs. */
+	/* Members with others are refused, with a message: of all of the file as long as version 1 of the protocol is in
+	 * use, as it has no replicated configuration; later of what can't change while the cluster runs. */
 	uint8_t config_digest[32], fixed_digest[32];
 	/* The highest version of the protocol to speak; 0: REPLOG_VERSION. Lower: as an older program does, which has no
 	 * service of a later version either. */
@@ -58,9 +58,9 @@ struct cluster_params {
 
 struct cluster_callbacks {
 	void *arg;
-	/* Never EFFECT_PERSIST: cluster does that itself. Carry out run->effect[0 … n-1] in this order, then answer with cluster_effects_done(), at once or later.
-	 * Runs are handed over in log order; several may be under way. The ack of this position and of all later
-	 * ones waits for the answer (P1, P2). */
+	/* Never EFFECT_PERSIST: cluster does that itself. Carry out run->effect[0 … n-1] in this order, then answer with
+	 * cluster_effects_done(), at once or later. Runs are handed over in log order; several may be under way. The ack
+	 * of this position and of all later ones waits for the answer (P1, P2). */
 	void (*run_effects)(void *arg, struct effects_run *run);
 	/* The services' states were replaced (load, snapshot): publish everything anew, drain what was admitted before,
 	 * then cluster_published(), at once or later. */
