@@ -179,7 +179,7 @@ run: deps
 
 check: deps deps-vm
 	@$(MAKE) --no-print-directory $(JOBS) all unit-bin $(BUILD)/tests/sim/sim
-	@$(MAKE) --no-print-directory $(JOBS) $(ASAN) $(BUILD)/asan/sandemd unit-bin fuzz-bin
+	@$(MAKE) --no-print-directory $(JOBS) $(ASAN) $(BUILD)/asan/sandemd unit-bin fuzz-bin $(BUILD)/asan/tests/sim/sim
 	@tests/check $(BUILD)
 
 check-unit: deps
@@ -187,8 +187,8 @@ check-unit: deps
 	@tests/check $(BUILD) unit
 
 check-asan: deps
-	@$(MAKE) --no-print-directory $(JOBS) $(ASAN) $(BUILD)/asan/sandemd unit-bin
-	@tests/check $(BUILD) unit-asan conformance-asan
+	@$(MAKE) --no-print-directory $(JOBS) $(ASAN) $(BUILD)/asan/sandemd unit-bin $(BUILD)/asan/tests/sim/sim
+	@tests/check $(BUILD) unit-asan sim-asan conformance-asan
 
 check-tsan: deps
 	@$(MAKE) --no-print-directory $(JOBS) $(TSAN) $(BUILD)/tsan/sandemd unit-bin
@@ -211,7 +211,8 @@ SEEDS ?= 1000000
 .PHONY: sim check-sim
 check-sim: deps
 	@$(MAKE) --no-print-directory $(JOBS) $(BUILD)/tests/sim/sim
-	@tests/check $(BUILD) sim
+	@$(MAKE) --no-print-directory $(JOBS) $(ASAN) $(BUILD)/asan/tests/sim/sim
+	@tests/check $(BUILD) sim sim-asan
 
 sim: deps
 	@$(MAKE) --no-print-directory $(JOBS) $(BUILD)/tests/sim/sim
@@ -248,7 +249,8 @@ help:
 	@echo "make all        build/sandemd, build/sandemctl, build/sandem-load"
 	@echo "make deps       install the Debian packages that are missing (root)"
 	@echo "make check-unit check-asan check-tsan check-cli check-conformance check-cluster check-vm check-bench"
-	@echo "make check-sim  60,000 schedules of a simulated cluster and the planted faults; make sim SEEDS=n: any number"
+	@echo "make check-sim  60,000 schedules of a simulated cluster and the planted faults, 4,000 under ASan and UBSan;"
+	@echo "                make sim SEEDS=n: any number"
 	@echo "make check-fuzz the corpus of inputs and mutations of it; make fuzz FUZZ_SECONDS=n: clang's fuzzer, n seconds for each harness"
 	@echo "make bench      compare with tgt      make install PREFIX=/usr DESTDIR=      make clean"
 
