@@ -37,9 +37,14 @@ void cmd_abort_silently(struct scsi_cmd *cmd)
 	cmd->tell_abort = false;
 }
 
+static bool is_own_wish(const struct scsi_cmd *cmd, const struct abort_cause *cause)
+{
+	return cause->by && nexus_id_eq(cause->by, &cmd->nexus->id) && (cmd->asked || !cause->function);
+}
+
 void cmd_abort(struct scsi_cmd *cmd, const struct abort_cause *cause)
 {
-	if (cause->by && nexus_id_eq(cause->by, &cmd->nexus->id)) {
+	if (is_own_wish(cmd, cause)) {
 		cmd_abort_silently(cmd);
 		return;
 	}

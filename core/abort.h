@@ -10,9 +10,13 @@
  * And what its initiator hears (SAM-5 5.3.1, 5.6; SPC-4 7.5.8, TAS):
  *
  *   aborted by          TAS=0                                       TAS=1
- *   its own I_T nexus   nothing                                     nothing
+ *   its own I_T nexus   nothing, as it has asked for that           nothing
  *   another one         unit attention COMMANDS CLEARED BY ANOTHER  status TASK ABORTED
  *                       INITIATOR, unless a reset's says it already
+ *
+ * A nexus's task management function asks for the end of those of its commands that came before it (RFC 7143 11.5.1: those
+ * with a lower CmdSN), until it is answered as rejected, for it may be carried out after that, too. Other commands of the
+ * nexus that it finds are told as if it were another one's doing: nobody would answer them otherwise.
  */
 #ifndef SANDEM_CORE_ABORT_H
 #define SANDEM_CORE_ABORT_H
@@ -25,6 +29,7 @@ struct scsi_cmd;
 
 struct abort_cause {
 	const struct nexus_id *by; /* NULL: no I_T nexus's doing, or not known whose: all are told */
+	bool function; /* by a task management function of that nexus: its own commands are asked for, or not (scsi_cmd.asked) */
 	bool reset; /* a logical unit reset, which has a unit attention of its own for all */
 	bool clears_aca; /* the ACA conditions of these nexuses end with their commands (core/aca.h) */
 };

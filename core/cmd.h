@@ -103,6 +103,7 @@ struct scsi_cmd {
 	bool dormant;	  /* held in lu_shard.dormant */
 	bool ordered;	  /* ORDERED, alone at the medium: order_lock is or was its own (core/task_set.h) */
 	bool tell_abort; /* aborted, and its initiator is told so at its end: TASK ABORTED */
+	bool asked; /* its nexus has asked for its end by a task management function (core/abort.h) */
 	bool aborted_by_nexus; /* counted by nexus_abort_tasks() */
 	struct range_lock *order_lock; /* with ordered */
 	bool counted, too_many; /* of lu->queue_limit, set where there is one */

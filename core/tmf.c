@@ -52,10 +52,32 @@ struct share {
 	struct lu_barrier_part part[];
 };
 
+static void mark_asked(const struct nexus *n, struct lu *lu, bool asked)
+{
+	struct scsi_cmd *cmd;
+
+	cds_list_for_each_entry(cmd, &lu_shard_of(lu, n->reactor)->tasks, task_link)
+		if (cmd->nexus == n)
+			cmd->asked = asked;
+}
+
+/* The commands of the nexus whose end the function asks for, or does not any more. Reactor. */
+static void ask(const struct tmf *t, bool asked)
+{
+	const struct nexus *n = t->nexus;
+
+	if (!effect[t->function].every_lu)
+		mark_asked(n, t->itl->lu, asked);
+	for (uint32_t i = 0; i < n->nitl && effect[t->function].every_lu; i++)
+		mark_asked(n, n->itl[i].lu, asked);
+}
+
 static void tmf_home(struct msg *m)
 {
 	struct tmf *t = caa_container_of(m, struct tmf, msg);
 
+	if (t->failed) /* it may yet be carried out: who is told so, has to hear what became of its commands */
+		ask(t, false);
 	answer(t, t->failed ? TMF_REJECTED : TMF_COMPLETE);
 }
 
@@ -97,8 +119,8 @@ static void share_here(struct share *s)
 	s->ua = (struct lu_barrier_ua){ e->ua, { .kind = e->ua_scope, .n = 1, .ids = by } };
 	s->barrier = (struct lu_barrier){
 		.lu = s->everywhere.lu, .drain = true, .abort = &s->abort_scope,
-		.cause = { .by = by, .reset = e->reset, .clears_aca = e->clears_aca }, .ua = &s->ua, .nua = e->ua ? 1 : 0,
-		.done = barrier_done, .part = s->part,
+		.cause = { .by = by, .function = s->tmf, .reset = e->reset, .clears_aca = e->clears_aca },
+		.ua = &s->ua, .nua = e->ua ? 1 : 0, .done = barrier_done, .part = s->part,
 	};
 	lu_barrier_start(&s->barrier);
 }
@@ -186,6 +208,7 @@ void tmf_abort_others(const struct itl *itl)
 
 static void to_control(struct tmf *t)
 {
+	ask(t, true);
 	t->msg.fn = on_control;
 	core_post_control(t->nexus->reactor->core, &t->msg);
 }

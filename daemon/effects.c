@@ -37,8 +37,8 @@ static void carry_out(struct job *j, const struct effect *e, struct lu *lu, bool
 	case EFFECT_ABORT:
 		c->abort = scope;
 		c->barrier.abort = &c->abort;
-		c->barrier.cause = (struct abort_cause){ .by = e->by.port[0] ? &e->by : NULL, .reset = e->reset,
-							   .clears_aca = e->clears_aca };
+		c->barrier.cause = (struct abort_cause){ .by = e->by.port[0] ? &e->by : NULL, .function = true,
+							   .reset = e->reset, .clears_aca = e->clears_aca };
 		c->barrier.drain = true;
 		break;
 	case EFFECT_OWNER:

@@ -123,6 +123,8 @@ void __wrap_lu_barrier_start(struct lu_barrier *b)
 		b->drain = false;
 	if (node_planted(n, PLANT_RESET_NO_DRAIN) && b->abort)
 		b->drain = false;
+	if (node_planted(n, PLANT_OWN_UNTOLD))
+		b->cause.function = false;
 	if (node_planted(n, PLANT_MISSED_UNTOLD) && n->publishing)
 		b->nua = 0;
 	__real_lu_barrier_start(b);

@@ -99,9 +99,9 @@ static void aborted(struct slot *sl)
 	const struct session *se = &sl->node->session[sl->initiator];
 
 	s->acked[sl->value] = 1; /* it is over: it must not reach the medium any more */
-	if (se->ends_own[sl->lu] <= sl->step && !load_tmf_busy(sl->node, sl->initiator) && !told_cleared(se, sl->lu, sl->step))
-		sim_fail(s, "P1: a command of initiator %u on LU %u, node %u, is ended by another one, and nobody tells it", sl->initiator,
-			 sl->lu, sl->node->id);
+	if (se->ends_own[sl->lu] < sl->value && !told_cleared(se, sl->lu, sl->step))
+		sim_fail(s, "P1: a command of initiator %u on LU %u, node %u, is ended without its asking, and nobody tells it",
+			 sl->initiator, sl->lu, sl->node->id);
 }
 
 static bool is_medium(const struct slot *sl)

@@ -51,7 +51,7 @@ struct session {
 	uint64_t told[LUS][TELLS]; /* step at which it was last told, + 1 */
 	uint16_t owed[LUS]; /* 1 << enum tell: its node was away when it happened, and has it from a snapshot … */
 	uint64_t owed_since[LUS][TELLS]; /* … taken at this step */
-	uint64_t ends_own[LUS]; /* step at which it last asked for the end of its own commands, + 1 */
+	uint32_t ends_own[LUS]; /* the last function by which it has asked for the end of its commands: those with lower numbers */
 	bool reserves[LUS]; /* it has sent RESERVE */
 };
 

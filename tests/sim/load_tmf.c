@@ -24,7 +24,6 @@ static void done(struct tmf *tmf)
 	if (t->node->dying)
 		return;
 	sim_trace(s, "function %u of initiator %u is answered with %u", t->value, t->initiator, tmf->response);
-	t->node->session[t->initiator].ends_own[t->lu] = s->steps + 1;
 	if (tmf->response != TMF_COMPLETE)
 		return;
 	s->count.tmfs++;
@@ -63,7 +62,7 @@ void load_tmf(struct node *n, unsigned initiator, unsigned lu)
 			       .tmf = { .function = functions[sim_random(n->sim) % 3], .nexus = &n->session[initiator].nexus,
 					.done = done } };
 	t->tmf.lun[1] = lu;
-	n->session[initiator].ends_own[lu] = n->sim->steps + 1;
+	n->session[initiator].ends_own[lu] = t->value;
 	sim_trace(n->sim, "task management function %u (%u) of initiator %u on LU %u", t->value, t->tmf.function, initiator, lu);
 	tmf_start(&t->tmf);
 }

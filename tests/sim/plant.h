@@ -37,6 +37,7 @@
 	X(NEXUS_KEEPS, 2000, "the end of an I_T nexus does not release what it has by RESERVE") \
 	X(RESET_KEEPS, 2000, "a LOGICAL UNIT RESET releases no RESERVE and resets no mode parameter") \
 	X(RESET_NO_DRAIN, 2000, "an abort does not wait for the commands under way") \
+	X(OWN_UNTOLD, 500, "a function ends what its nexus has sent since, and nobody tells it") \
 	X(RESET_LOCAL, 500, "a LOGICAL UNIT RESET concerns the commands of its own node only") \
 	X(CAPACITY_NOT_TOLD, 500, "a new capacity is published by the owner only") \
 	X(NO_RANGE_LOCK, 2000, "others get past the range that a COMPARE AND WRITE has locked") \

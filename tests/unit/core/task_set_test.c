@@ -560,6 +560,88 @@ static void done_here_where_others_cant_be_told(void **state)
 	}
 }
 
+static void reset_to_nothing(struct rig *r, bool tas)
+{
+	everywhere_setup(r);
+	r->mode.tas = tas;
+	for (unsigned n = A; n < NEXUSES; n++)
+		r->nexus[n].itl[0].ua.n = 0;
+}
+
+/* RFC 7143 11.5.1: a function acts on the commands of its session with a lower CmdSN. What has come since is ended by it,
+ * too, and hears of it. */
+static void later_commands_of_its_own_are_told(void **state)
+{
+	struct rig *r = *state;
+
+	for (unsigned tas = 0; tas < 2; tas++) {
+		struct slot *before, *since;
+
+		reset_to_nothing(r, tas);
+		before = rig_start_write(r, A, ATTR_SIMPLE);
+		rig_manage(r, A, TMF_CLEAR_TASK_SET, 0);
+		since = rig_start_write(r, A, ATTR_SIMPLE);
+		tmf_everywhere_here(proposed[0]);
+		rig_mail(r);
+		rig_finish(r, before);
+		rig_finish(r, since);
+		assert_int_equal(rig_tmf.response, TMF_COMPLETE);
+		assert_true(before->cmd.aborted);
+		assert_true(since->ended && since->cmd.aborted == !tas);
+		assert_int_equal(since->cmd.status, tas ? STATUS_TASK_ABORTED : STATUS_GOOD);
+		assert_int_equal(rig_pop_ua(r, A), tas ? 0 : UA_COMMANDS_CLEARED_BY_ANOTHER);
+	}
+}
+
+static void barrier_done(struct lu_barrier *b)
+{
+	(void)b;
+}
+
+/* What the log brings after the function has been answered as rejected (its membership was lost meanwhile). */
+static void carry_out_late(struct rig *r, bool reset)
+{
+	const struct ua_scope all = { .kind = UA_SCOPE_ALL };
+	const struct lu_barrier_ua ua = { UA_BUS_DEVICE_RESET, all };
+	struct lu_barrier_part part[2];
+	struct lu_barrier b = { .lu = r->lu, .abort = &all, .ua = &ua, .nua = reset, .done = barrier_done, .part = part,
+				.cause = { .by = &r->nexus[A].id, .function = true, .reset = reset } };
+
+	lu_barrier_start(&b);
+	rig_mail(r);
+}
+
+static void rejected_and_carried_out_all_the_same(void **state)
+{
+	static const enum tmf_function fn[] = { TMF_CLEAR_TASK_SET, TMF_LUN_RESET, TMF_TARGET_RESET };
+	struct rig *r = *state;
+
+	for (unsigned i = 0; i < 6; i++) {
+		bool tas = i & 1, reset = i > 1;
+		struct slot *before, *since;
+
+		reset_to_nothing(r, tas);
+		before = rig_start_write(r, A, ATTR_SIMPLE);
+		rig_manage(r, A, fn[i / 2], 0);
+		tmf_everywhere_done(proposed[0], false);
+		rig_mail(r);
+		assert_int_equal(rig_tmf.response, TMF_REJECTED);
+		since = rig_start_write(r, A, ATTR_SIMPLE);
+		carry_out_late(r, reset);
+		rig_finish(r, before);
+		rig_finish(r, since);
+		for (unsigned k = 0; k < 2; k++) {
+			const struct scsi_cmd *cmd = k ? &since->cmd : &before->cmd;
+
+			assert_true(cmd->aborted == !tas);
+			assert_int_equal(cmd->status, tas ? STATUS_TASK_ABORTED : STATUS_GOOD);
+		}
+		assert_int_equal(rig_pop_ua(r, A),
+				 reset ? UA_BUS_DEVICE_RESET : tas ? 0 : UA_COMMANDS_CLEARED_BY_ANOTHER);
+		assert_int_equal(rig_pop_ua(r, A), 0);
+	}
+}
+
 static void own_tasks_concern_this_node(void **state)
 {
 	struct rig *r = *state;
@@ -648,6 +730,8 @@ int main(void)
 		T(nobody_waits_for_the_aborted),
 		T(answered_after_all_nodes),
 		T(done_here_where_others_cant_be_told),
+		T(later_commands_of_its_own_are_told),
+		T(rejected_and_carried_out_all_the_same),
 		T(own_tasks_concern_this_node),
 		T(queue_limit),
 	};
