@@ -64,8 +64,8 @@ static bool in_grace(const struct replog *r)
  * go on when they are gone. */
 static bool may_serve(struct replog *r)
 {
-	return r->established && r->seated && r->quorum_known && r->quorate &&
-	       r->committed_generation >= r->serve_generation && (r->version < 2 || member_self(r)->counted);
+	return r->established && r->seated && replog_quorate(r) && r->committed_generation >= r->serve_generation &&
+	       (r->version < 2 || member_self(r)->counted);
 }
 
 static enum cluster_state state_now(struct replog *r, const char **why)
@@ -88,7 +88,7 @@ static enum cluster_state state_now(struct replog *r, const char **why)
 	if (may_serve(r) || in_grace(r))
 		return CLUSTER_SERVING;
 	*why = "this partition has no quorum: start or reconnect the other nodes";
-	if (r->quorum_known && r->quorate)
+	if (replog_quorate(r))
 		*why = r->established && r->seated ? "quorate, storing the membership" :
 						     "quorate, waiting for the membership to be confirmed";
 	return CLUSTER_NO_QUORUM;

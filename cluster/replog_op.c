@@ -580,7 +580,7 @@ static void pendings_settle(struct replog *r)
 {
 	struct pending *p, *next;
 
-	if (!self_synced(r) || !r->established || !r->quorum_known || !r->quorate)
+	if (!self_synced(r) || !r->established || !replog_quorate(r))
 		return;
 	cds_list_for_each_entry_safe(p, next, &r->pendings, link)
 		if (may_answer(r, p))

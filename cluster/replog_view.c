@@ -383,7 +383,7 @@ void view_settle(struct replog *r)
 
 	if (!leader || leader->node != r->p.node || !r->published || r->exchange || r->view_sent || r->leaving)
 		return;
-	if (r->quorum_known && r->quorate && (r->view_stale || !r->established) && !waits_for_joiner(r))
+	if (replog_quorate(r) && (r->view_stale || !r->established) && !waits_for_joiner(r))
 		send_view(r);
 }
 
