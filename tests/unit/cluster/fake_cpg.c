@@ -479,6 +479,7 @@ static void memory_gone(struct fake_node *n)
 	memset(n->op_position, 0, sizeof(n->op_position));
 	n->version = 0;
 	n->publish_due = n->lineage_due = n->wake = n->hold_effects = n->hold_quorum = n->quorum_due = false;
+	n->hold_runs = n->hold_store = false;
 	replog_free(n->log);
 	n->log = NULL;
 	n->state = CLUSTER_OFFLINE;
@@ -612,7 +613,7 @@ static bool node_step(struct fake_node *n, unsigned what)
 			return false;
 		return true;
 	case 3:
-		if (!n->neffects || n->hold_effects)
+		if (!n->neffects || n->hold_effects || n->hold_runs)
 			return false;
 		effect_answer(n, fake_random(n->fake) % n->neffects);
 		return true;
@@ -622,7 +623,7 @@ static bool node_step(struct fake_node *n, unsigned what)
 		publish_answer(n);
 		return true;
 	case 5:
-		if (!n->lineage_due)
+		if (!n->lineage_due || n->hold_store)
 			return false;
 		n->lineage_due = false;
 		n->disk = n->disk_next;

@@ -73,6 +73,8 @@ struct fake_node {
 	uint64_t drained[TOY_OPS / 64]; /* as toy.applied: carried out to the end */
 	uint64_t seen[TOY_OPS / 64], op_position[TOY_OPS];
 	bool hold_effects; /* the test answers them itself */
+	bool hold_runs;	   /* only those of operations: what a snapshot has changed is published */
+	bool hold_store;   /* its disk is slow to name a history */
 	bool hold_quorum;  /* it is slow to hear of quorum */
 	bool wake;
 	enum cluster_state state;
