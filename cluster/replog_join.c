@@ -109,7 +109,8 @@ static bool eras_known(const struct replog *r)
 	} while (0)
 
 /* Which of two states goes on. A confirmed one; the one that knows the other's committed history, for only in a
- * committed history can anything have been acknowledged; the later start from stores, for what a quorum has begun with
+ * committed history can anything have been acknowledged; one that is followed before one that has given way, or lost its
+ * transport, whatever memberships that has been alone with; the later start from stores, for what a quorum has begun with
  * goes on, however often a part of the members before had changed; the newer history; memory that followed the log before what a
  * store remembers; more members; more operations; at last the lower node id, so that there is always an answer. */
 static bool better(const struct replog *r, const struct member *a, const struct member *b)
@@ -118,8 +119,10 @@ static bool better(const struct replog *r, const struct member *a, const struct 
 
 	PREFER(x->established, y->established);
 	PREFER(descends(x, y), descends(y, x));
-	if (eras_known(r))
+	if (eras_known(r)) {
+		PREFER(x->follows, y->follows);
 		PREFER(x->lineage.era, y->lineage.era);
+	}
 	PREFER(x->lineage.generation, y->lineage.generation);
 	PREFER(x->live, y->live);
 	PREFER(branch_size(r, x->branch), branch_size(r, y->branch));
@@ -260,6 +263,20 @@ static void stay(struct replog *r, struct member *w, struct member *self)
 		snapshot_begin(r);
 }
 
+/*
+ * Until it has taken the other's over (take_snapshot()) its own state is what it was, and if the other is gone by then it is as good
+ * as one from a store: replog_start.h says who has to be here. Version 1 has no such rule.
+ */
+static void state_given_up(struct replog *r, bool joins)
+{
+	if (r->version >= 2) {
+		r->outdated = r->outdated && !r->diverged;
+		return;
+	}
+	r->live = r->live && !joins;
+	r->outdated = !r->diverged;
+}
+
 static void give_way(struct replog *r, struct member *w, struct member *self)
 {
 	enum role role = role_of(w, self);
@@ -270,10 +287,9 @@ static void give_way(struct replog *r, struct member *w, struct member *self)
 	if (was)
 		replog_say(r, LOG_LEVEL_WARNING, "this node's branch of history ends at position %llu",
 			   (unsigned long long)r->position);
-	r->live = r->live && role != ROLE_JOINS;
 	r->diverged = role == ROLE_DIVERGED;
 	r->refused = role > ROLE_DIVERGED;
-	r->outdated = !r->diverged;
+	state_given_up(r, role == ROLE_JOINS);
 	if (role != ROLE_JOINS)
 		return;
 	r->keep = false;
@@ -376,10 +392,18 @@ static void fill_heard(struct replog *r, struct hello *h)
 	}
 }
 
+/* An empty store does not say whether there never was anything. One without a list, and with version 2 in use, has not stored the
+ * first VIEW of version 2, and that had every configured node. */
+static const struct node_list *asked_for(const struct replog *r)
+{
+	bool none = !r->committed_generation || (r->version >= 2 && !r->committed_members.n);
+
+	return none ? &r->first : &r->committed_members;
+}
+
 static void fill_lineage(const struct replog *r, struct lineage *l)
 {
-	/* An empty store does not say whether there never was anything. */
-	const struct node_list *m = r->committed_generation ? &r->committed_members : &r->first;
+	const struct node_list *m = asked_for(r);
 
 	*l = (struct lineage){ .era = r->era,
 			       .generation = r->generation,

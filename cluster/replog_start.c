@@ -11,12 +11,13 @@ bool lineage_has(const struct lineage *w, const struct lineage *l)
 	return l->committed_generation + REPLOG_KNOWN_MAX <= w->generation;
 }
 
-/* Later in the same line, or of a line of its own that began later. */
+/* Later in the same line, or of a line of its own that began later. Memberships that were not stored do not count: nothing was
+ * acknowledged in them. */
 static bool is_later(const struct lineage *l, const struct lineage *state)
 {
 	if (lineage_has(state, l))
 		return false;
-	return l->era != state->era ? l->era > state->era : l->committed_generation > state->generation;
+	return l->era != state->era ? l->era > state->era : l->committed_generation > state->committed_generation;
 }
 
 static bool is_here(const struct start_present *here, uint32_t nhere, uint32_t node)

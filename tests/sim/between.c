@@ -52,6 +52,8 @@ static void state_changed(void *arg, enum cluster_state s, const char *why)
 	struct node *n = arg;
 
 	sim_trace(n->sim, "%s: %s", cluster_state_name(s), why);
+	if ((s == CLUSTER_SERVING || s == CLUSTER_NO_QUORUM) && n->restored >= 0) /* published, and stored */
+		n->on_disk = 0;
 	if (s == CLUSTER_SERVING && !n->dying) {
 		history_anchor(n);
 		told_check_owed(n);

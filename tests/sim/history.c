@@ -102,6 +102,8 @@ void history_restored(struct node *n, int history)
 	bool knew = n->sim->history[before].used;
 
 	n->restored = n->history = history;
+	if (knew && !n->on_disk)
+		n->on_disk = before;
 	if (knew)
 		told_owed(n, before);
 }

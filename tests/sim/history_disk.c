@@ -129,23 +129,31 @@ static bool survives(struct node *n, unsigned lu, const struct kept *k, int at, 
 	return k->equals(n, lu, &m);
 }
 
-/* From any member's last history back to what was acknowledged: is one of those states, after the loss of power, what is there now? */
+/* From `at` back to what was acknowledged: is one of those states, after the loss of power, what is there now? */
+static bool find_back(struct node *n, unsigned lu, const struct kept *k, int at, int frontier, struct lu_model *to)
+{
+	const struct sim *s = n->sim;
+
+	if (!history_descends(s, at, frontier))
+		return false;
+	for (;; at = s->history[at].parent) {
+		if (survives(n, lu, k, at, false, to))
+			return true;
+		if (at == frontier)
+			return false;
+	}
+}
+
+/* Any member's last history, or the one that its store still has because the snapshot's is not stored yet: what nobody has
+ * acknowledged may be there or not. */
 static bool find_survivor(struct node *n, unsigned lu, const struct kept *k, const int *frontier, struct lu_model *to)
 {
-	struct sim *s = n->sim;
+	const struct sim *s = n->sim;
 
-	for (uint32_t i = 1; i <= s->nodes; i++) {
-		int at = s->node[i].at_death;
-
-		if (!history_descends(s, at, frontier[lu]))
-			continue;
-		for (;; at = s->history[at].parent) {
-			if (survives(n, lu, k, at, false, to))
-				return true;
-			if (at == frontier[lu])
-				break;
-		}
-	}
+	for (uint32_t i = 1; i <= s->nodes; i++)
+		if (find_back(n, lu, k, s->node[i].at_death, frontier[lu], to) ||
+		    find_back(n, lu, k, s->node[i].on_disk, frontier[lu], to))
+			return true;
 	return false;
 }
 

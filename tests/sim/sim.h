@@ -108,6 +108,7 @@ struct node {
 	bool left;		  /* its goodbye is through */
 	uint32_t speaks;	  /* the highest version of the protocol that its program knows */
 	int at_death;		  /* history at the last power loss */
+	int on_disk;		  /* … when a snapshot replaced it in memory, as long as the store may still have it; 0: none */
 	uint64_t applied;
 	/* the surroundings of the process */
 	struct transport_events ev;

@@ -177,6 +177,84 @@ static void a_joiner_counts_when_the_others_have_stored_it(void **state)
 	}
 }
 
+/* Both sides of a partition have served when it heals; the one that gives way loses the other before it has its state. Whatever the
+ * moment: what it has itself counts on, alone when the other is known to be off, else as soon as that is back. */
+static void who_gives_way_has_its_own_state_still(void **state)
+{
+	unsigned gave_way = 0;
+
+	(void)state;
+	for (unsigned moment = 0; moment < 120; moment++) {
+		struct fake *f = up(2);
+
+		f->two_node = f->owner[1] = f->owner[2] = true;
+		fake_partition(f, 1u << 2);
+		fake_settle(f);
+		assert_true(fake_serving(f, 1) && fake_serving(f, 2));
+		fake_heal(f);
+		for (unsigned i = 0; i < moment; i++)
+			fake_step(f);
+		fake_crash(f, 1);
+		fake_fenced(f, 1);
+		gave_way += strstr(replog_why(f->node[2].log), "takes the state of") != NULL;
+		fake_settle(f);
+		fake_start(f, 1);
+		fake_settle(f);
+		assert_true(fake_serving(f, 1) && fake_serving(f, 2));
+		fake_fini(f);
+	}
+	assert_true(gave_way > 0);
+}
+
+/* Node 3 has been alone with memberships of its own, and their number says nothing: others, who are fewer now and have no confirmed
+ * membership just then, are still followed, and have acknowledged what it does not know. */
+static struct fake *outnumbered(size_t *a)
+{
+	struct fake *f = up(5);
+
+	for (uint32_t i = 1; i <= 5; i++)
+		f->owner[i] = true;
+	f->two_node = true; /* both sides are quorate for a while */
+	fake_partition(f, 1u << 3 | 1u << 4 | 1u << 5);
+	fake_settle(f);
+	*a = fake_propose_quick(f, 1, (struct toy_op){ .cell = 5, .value = 7 });
+	for (unsigned i = 0; i < 3; i++) {
+		fake_kill(f, 4);
+		fake_settle(f);
+		fake_start(f, 4);
+		fake_settle(f);
+	}
+	f->two_node = false;
+	fake_crash(f, 4);
+	fake_crash(f, 5);
+	fake_settle(f);
+	fake_start(f, 4);
+	fake_start(f, 5);
+	fake_settle(f);
+	return f;
+}
+
+static void who_has_given_way_does_not_outrun_a_branch(void **state)
+{
+	size_t a;
+	struct fake *f = outnumbered(&a);
+
+	(void)state;
+	assert_int_equal(f->proposal[a].status, PROPOSE_OK);
+	fake_heal(f);
+	while (!strstr(replog_why(f->node[3].log), "takes the state of"))
+		assert_true(fake_step(f));
+	fake_crash(f, 2);
+	fake_settle(f);
+	fake_fenced(f, 2);
+	fake_settle(f);
+	for (uint32_t i = 1; i <= 5; i++) {
+		assert_int_equal(fake_serving(f, i), i != 2);
+		assert_int_equal(i == 2 ? 7 : f->node[i].quick.cell[5], 7);
+	}
+	fake_fini(f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -186,6 +264,8 @@ int main(void)
 		cmocka_unit_test(all_of_the_last_membership_are_needed),
 		cmocka_unit_test(an_empty_store_alone_waits),
 		cmocka_unit_test(a_joiner_counts_when_the_others_have_stored_it),
+		cmocka_unit_test(who_gives_way_has_its_own_state_still),
+		cmocka_unit_test(who_has_given_way_does_not_outrun_a_branch),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

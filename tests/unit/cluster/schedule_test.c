@@ -76,7 +76,8 @@ static void steps(struct fake *f, unsigned n)
 			return;
 }
 
-/* A partition ends as it does with fencing: the side without quorum, or in a two-node cluster one of the two, may be shot. */
+/* A partition ends as it does with fencing: the side without quorum, or in a two-node cluster one of the two, may be shot, or
+ * anybody a little later, whoever has given way to whom. */
 static void end_partition(struct fake *f, const struct kind *k)
 {
 	uint32_t node = 1 + fake_random(f) % f->nodes;
@@ -89,6 +90,10 @@ static void end_partition(struct fake *f, const struct kind *k)
 		steps(f, fake_random(f) % 100);
 	}
 	fake_heal(f);
+	if (may_fault(f, k) && fake_random(f) % 3 == 0) {
+		steps(f, fake_random(f) % 60);
+		fence(f, 1 + fake_random(f) % f->nodes);
+	}
 }
 
 static void power_loss(struct fake *f)
