@@ -126,7 +126,7 @@ $(BUILD)/tests/fuzz/%_fuzz: $(BUILD)/tests/fuzz/%_fuzz.o $(FUZZ_MAIN) $(FUZZ_FAK
 	$(Q)$(CC) $(CFLAGS) $(VARIANT_CFLAGS) $(FUZZ_LINK) -o $@ $< $(FUZZ_MAIN) $(FUZZ_FAKE) \
 		-Wl,--start-group $(call archives,daemon) -Wl,--end-group $(call libs,daemon) -lcmocka
 # The simulator: the daemon's own objects, with the functions that touch the world defined by tests/sim instead.
-SIM_WRAP = $(addprefix -Xlinker --wrap=,cluster_state cluster_proposer lu_barrier_start range_lock_wait start_allowed \
+SIM_WRAP = $(addprefix -Xlinker --wrap=,cluster_state cluster_proposer lu_barrier_start range_lock_wait start_allowed lapse_outrun \
 	store_file_open crc32_iscsi mkdir open openat flock fstat pread pwrite ftruncate fsync fdatasync renameat unlinkat close)
 SIM_OBJ = $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/sim/*.c) tests/unit/pr-sync/fake_pr_model.c)
 $(BUILD)/tests/sim/sim: $(SIM_OBJ) $(call archives,daemon)

@@ -57,15 +57,15 @@ void replog_send(struct replog *r, struct wbuf *msg)
  * and bounded. */
 static bool in_grace(const struct replog *r)
 {
-	return r->state == CLUSTER_SERVING && r->now < r->grace_end && !(r->quorum_known && !r->quorate);
+	return r->state == CLUSTER_SERVING && r->now < r->grace_end && !r->lapsed && !(r->quorum_known && !r->quorate);
 }
 
 /* Others count on a member from the VIEW on that names it: only then do they know what it may own. And it is to be able to
  * go on when they are gone. */
 static bool may_serve(struct replog *r)
 {
-	return r->established && r->seated && replog_quorate(r) && r->committed_generation >= r->serve_generation &&
-	       (r->version < 2 || member_self(r)->counted);
+	return r->established && r->seated && replog_quorate(r) && !lapse_outrun(r, NULL) &&
+	       r->committed_generation >= r->serve_generation && (r->version < 2 || member_self(r)->counted);
 }
 
 static enum cluster_state state_now(struct replog *r, const char **why)
@@ -88,7 +88,9 @@ static enum cluster_state state_now(struct replog *r, const char **why)
 	if (may_serve(r) || in_grace(r))
 		return CLUSTER_SERVING;
 	*why = "this partition has no quorum: start or reconnect the other nodes";
-	if (replog_quorate(r))
+	if (lapse_outrun(r, NULL))
+		*why = lapse_why(r);
+	else if (replog_quorate(r))
 		*why = r->established && r->seated ? "quorate, storing the membership" :
 						     "quorate, waiting for the membership to be confirmed";
 	return CLUSTER_NO_QUORUM;
@@ -113,6 +115,7 @@ static void settle(struct replog *r)
 {
 	if (!r->failed && r->in_group) {
 		op_settle(r);
+		lapse_settle(r);
 		view_settle(r);
 		join_settle(r);
 		snapshot_settle(r);
@@ -199,6 +202,9 @@ void replog_dispatch(struct replog *r, uint32_t from, const void *msg, size_t le
 	case MSG_DIGEST:
 		digest_deliver(r, m, &in.digest);
 		break;
+	case MSG_LAPSE:
+		lapse_deliver(r, m, in.lapse);
+		break;
 	}
 	message_fini(&in);
 }
@@ -218,6 +224,7 @@ void replog_quorum(struct replog *r, bool quorate)
 	replog_enter(r);
 	r->quorum_known = true;
 	r->quorate = quorate;
+	lapse_note(r);
 	replog_leave(r);
 }
 
@@ -340,10 +347,13 @@ int replog_discard_own(struct replog *r)
 
 int replog_keep_own(struct replog *r)
 {
-	if (!(r->outdated || r->waiting) || self_synced(r))
+	bool outrun = lapse_outrun(r, NULL);
+
+	if (!outrun && (!(r->outdated || r->waiting) || self_synced(r)))
 		return -EINVAL;
 	replog_enter(r);
-	r->outdated = r->partial = false;
+	if (!outrun)
+		r->outdated = r->partial = false;
 	r->keep = true;
 	if (r->in_group)
 		exchange_start(r);

@@ -7,6 +7,7 @@
 
 #include "cluster/replog.h"
 #include "cluster/replog_msg.h"
+#include "cluster/replog_start.h"
 
 /* A node in the group. */
 struct member {
@@ -136,6 +137,8 @@ struct replog {
 
 	/* local knowledge */
 	bool quorate, quorum_known, published, publishing;
+	bool lapsed; /* quorum was lost on this side while it was a member, and it is not shown yet that nobody went on meanwhile */
+	bool lapse_said; /* … and this side knows, since the last node was lost */
 	bool publish_again; /* the states were replaced while a publish_all was under way */
 	uint64_t grace_end; /* 0: none */
 	bool view_sent, ack_sent;
@@ -179,7 +182,7 @@ struct replog {
 
 	/* what it tells */
 	enum cluster_state state;
-	char why[384], join_why[384];
+	char why[384], join_why[384], lapse_why[384];
 	bool failed;
 	char fail_why[384];
 	int depth;
@@ -224,6 +227,14 @@ bool view_counts(struct replog *r);	/* false: none that counts is left, and the 
 void member_out(struct replog *r, struct member *m); /* no longer synced, for whatever reason */
 void goodbye_deliver(struct replog *r, struct member *from, uint64_t incarnation);
 
+/* replog_lapse.c: quorum was lost here, and is back */
+void lapse_note(struct replog *r); /* quorum has been heard of */
+void lapse_settle(struct replog *r);
+void lapse_deliver(struct replog *r, struct member *from, uint64_t incarnation);
+/* Who are in *who (NULL: not asked for) may have gone on while this side had no quorum: nothing may be answered or executed. */
+bool lapse_outrun(struct replog *r, struct start_missing *who);
+const char *lapse_why(struct replog *r); /* for the operator; in r */
+
 /* replog_version.c */
 bool version_has_processes(const struct replog *r); /* services learn of processes, not only of nodes */
 bool version_has(const struct replog *r, const struct service *s);
@@ -240,6 +251,7 @@ void exchange_start(struct replog *r);
 void exchange_stop(struct replog *r);
 void exchange_check(struct replog *r);
 void exchange_timer(struct replog *r);
+void start_names(const struct replog *r, const struct start_missing *m, char *to, size_t size); /* as operators know them */
 void hello_deliver(struct replog *r, struct member *from, const struct hello *h);
 
 /* replog_snap.c */

@@ -11,7 +11,6 @@
 #include <string.h>
 
 #include "cluster/replog_int.h"
-#include "cluster/replog_start.h"
 
 #define EXCHANGE_WARN_NS 5000000000ull
 
@@ -170,6 +169,18 @@ static enum role role_of(const struct member *w, const struct member *m)
 	return ROLE_JOINS;
 }
 
+/* The operator has said that what is missing is lost, on a node whose state w has. */
+static bool kept(const struct replog *r, const struct member *w)
+{
+	for (uint32_t i = 0; i < r->nmembers; i++) {
+		const struct member *m = &r->member[i];
+
+		if (m->heard && m->hello.keep && descends(&w->hello, &m->hello))
+			return true;
+	}
+	return false;
+}
+
 /* ---- the decision, carried out -------------------------------------------------------------------- */
 
 static void say_role(struct replog *r, enum role role, const struct member *w, const struct member *m)
@@ -229,7 +240,7 @@ static void start_branch(struct replog *r, struct member *self)
 	self->order = 0;
 	r->next_order = 1;
 	self->synced = self->counted = true;
-	r->keep = false;
+	r->keep = r->lapsed = false;
 	self->acked = r->position;
 	r->serve_from = r->op_position = r->lost_acked = r->serve_generation = 0;
 	r->seated = false;
@@ -251,6 +262,8 @@ static void stay(struct replog *r, struct member *w, struct member *self)
 
 	if (!self->synced)
 		start_branch(r, self);
+	else if (kept(r, w))
+		r->lapsed = r->keep = false;
 	for (uint32_t i = 0; i < r->nmembers; i++) {
 		struct member *m = &r->member[i];
 		enum role role = role_of(w, m);
@@ -298,18 +311,6 @@ static void give_way(struct replog *r, struct member *w, struct member *self)
 
 /* ---- a start that has to wait ---------------------------------------------------------------------- */
 
-/* The operator has said that what is missing is lost, on a node whose state w has. */
-static bool kept(const struct replog *r, const struct member *w)
-{
-	for (uint32_t i = 0; i < r->nmembers; i++) {
-		const struct member *m = &r->member[i];
-
-		if (m->heard && m->hello.keep && descends(&w->hello, &m->hello))
-			return true;
-	}
-	return false;
-}
-
 /* w: NULL when nobody's state can go on. */
 static bool may_go_on(const struct replog *r, const struct member *w, struct start_missing *missing)
 {
@@ -327,7 +328,7 @@ static bool may_go_on(const struct replog *r, const struct member *w, struct sta
 	return start_allowed(w ? &w->hello.lineage : NULL, here, n, missing);
 }
 
-static void names(const struct replog *r, const struct start_missing *m, char *to, size_t size)
+void start_names(const struct replog *r, const struct start_missing *m, char *to, size_t size)
 {
 	size_t at = 0;
 
@@ -350,7 +351,7 @@ static void wait_for(struct replog *r, const struct start_missing *m)
 	if (r->diverged)
 		return; /* which is what the operator has to hear */
 	r->waiting = true;
-	names(r, m, who, sizeof(who));
+	start_names(r, m, who, sizeof(who));
 	if (m->n)
 		snprintf(r->join_why, sizeof(r->join_why), "waiting for node %s, which may have gone on without this one: start sandemd "
 			 "there; if it is lost for good, `sandemctl cluster resolve --keep %s` here goes on without what only it "

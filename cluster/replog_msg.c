@@ -186,6 +186,12 @@ static bool digest_get(struct message *m, void *u)
 	return copy_sha(m->digest.sha256, &pb->sha256);
 }
 
+static bool lapse_get(struct message *m, void *u)
+{
+	m->lapse = ((Replog__Lapse *)u)->incarnation;
+	return m->lapse;
+}
+
 static const struct {
 	const char *name;
 	const ProtobufCMessageDescriptor *desc;
@@ -200,6 +206,7 @@ static const struct {
 	[MSG_GOODBYE] = { "GOODBYE", &replog__goodbye__descriptor, goodbye_get },
 	[MSG_CHECK] = { "CHECK", &replog__check__descriptor, check_get },
 	[MSG_DIGEST] = { "DIGEST", &replog__digest__descriptor, digest_get },
+	[MSG_LAPSE] = { "LAPSE", &replog__lapse__descriptor, lapse_get },
 };
 
 int message_type(const void *p, size_t len)
@@ -391,6 +398,14 @@ static void check_put(uint64_t branch, struct wbuf *out)
 	wbuf_put_message(out, &pb.base);
 }
 
+static void lapse_put(uint64_t incarnation, struct wbuf *out)
+{
+	Replog__Lapse pb = REPLOG__LAPSE__INIT;
+
+	pb.incarnation = incarnation;
+	wbuf_put_message(out, &pb.base);
+}
+
 static void digest_put(const struct digest *d, struct wbuf *out)
 {
 	Replog__Digest pb = REPLOG__DIGEST__INIT;
@@ -426,6 +441,9 @@ void message_pack(const struct message *m, struct wbuf *out)
 		break;
 	case MSG_GOODBYE:
 		goodbye_put(m->goodbye, out);
+		break;
+	case MSG_LAPSE:
+		lapse_put(m->lapse, out);
 		break;
 	case MSG_CHECK:
 		check_put(m->check, out);

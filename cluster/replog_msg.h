@@ -18,8 +18,9 @@ enum msg_type {
 	MSG_GOODBYE = 7,
 	MSG_CHECK = 8,
 	MSG_DIGEST = 9,
+	MSG_LAPSE = 10, /* since version 2 */
 };
-#define MSG_TYPE_LAST MSG_DIGEST
+#define MSG_TYPE_LAST MSG_LAPSE
 
 struct seat {
 	uint32_t node;
@@ -107,6 +108,7 @@ struct message {
 		uint64_t goodbye; /* incarnation */
 		uint64_t check;	  /* branch */
 		struct digest digest;
+		uint64_t lapse; /* incarnation */
 	};
 	void *unpacked; /* what pointers point into; message_fini() */
 };

@@ -316,7 +316,7 @@ static void take_place(struct replog *r, const struct snapshot *s)
 	r->unconfirmed = s->unconfirmed;
 	r->serve_generation = 0;
 	r->partial = r->committed_generation != 0;
-	r->seated = false;
+	r->seated = r->lapsed = false;
 	/* One that was under way belonged to the stream that ends here: it is not waited for. */
 	r->ack_sent = false;
 	r->ack_position = r->ack_owed = r->ack_reach = r->position;

@@ -272,7 +272,7 @@ static bool member_gone(struct replog *r, const struct replog_gone *g)
 /* A node's death looks like a partition, and then the other side may have the quorum. */
 static void node_down(struct replog *r)
 {
-	r->established = r->quorum_known = false;
+	r->established = r->quorum_known = r->lapse_said = false;
 	r->grace_end = r->now + REPLOG_GRACE_NS;
 }
 
@@ -383,7 +383,7 @@ void view_settle(struct replog *r)
 
 	if (!leader || leader->node != r->p.node || !r->published || r->exchange || r->view_sent || r->leaving)
 		return;
-	if (replog_quorate(r) && (r->view_stale || !r->established) && !waits_for_joiner(r))
+	if (replog_quorate(r) && (r->view_stale || !r->established) && !waits_for_joiner(r) && !lapse_outrun(r, NULL))
 		send_view(r);
 }
 
@@ -437,7 +437,7 @@ static void view_apply(struct replog *r, const struct view *v)
 	r->history = r->branch = v->history;
 	known_add(r, v->history);
 	r->established = true;
-	r->view_stale = false;
+	r->view_stale = r->lapsed = false;
 	r->grace_end = 0;
 	op_members(r);
 	take_seats(r, v);

@@ -176,6 +176,29 @@ def test_partition_without_the_quorum_device(qdevice_pair, figures):
     figures(f"{owner} was the owner, {lab.owner()} is")
 
 
+def test_the_vote_moves_to_who_was_parted(qdevice_pair, figures):
+    """The half that went on loses the quorum device, and the other half gets its vote: it does not go
+    on with what it has in memory before the first is known to be off."""
+    lab = qdevice_pair
+    own(lab, "node-b")
+    with lab.delayed_fencing("node-b", 40), lab.delayed_fencing("node-a", 8):
+        lab.run("partition")
+        labtools.await_true("node-b has lost quorum", lambda: not quorate(lab, "node-b"), 20)
+        labtools.await_true("node-a has the device's vote", lambda: quorate(lab, "node-a") and lab.serving("node-a"), 20)
+        assert not lab.serving("node-b")
+        lab.exec("node-a", "pkill", "-9", "-x", "corosync-qdevice"[:15])     # as the kernel names it
+        labtools.await_true("node-b has the device's vote", lambda: quorate(lab, "node-b"), 30)
+        since = labtools.wall_ms()
+        labtools.await_true("node-b says for whom it waits", lambda: "waiting for node node-a" in (
+            lab.ctl("node-b", "status") or {"why": ""})["why"], 5)
+        while lab.powered("node-a"):
+            assert not lab.serving("node-b") or not lab.powered("node-a")
+        labtools.await_true("node-b serves", lambda: lab.serving("node-b"), 20)
+        figures(f"node-b serves {labtools.wall_ms() - since} ms after it has the vote")
+        lab.await_owner("node-b")
+    labtools.Host(lab, "after").good("node-b", "write", lba=FREE_LBA, value=10)
+
+
 # ---- three nodes --------------------------------------------------------------------------------------
 
 

@@ -57,6 +57,7 @@ static void state_changed(void *arg, enum cluster_state s, const char *why)
 	if (s == CLUSTER_SERVING && !n->dying) {
 		history_anchor(n);
 		told_check_owed(n);
+		net_check_outrun(n);
 	}
 	effects_state_changed(&n->d, s, why);
 }
@@ -100,6 +101,13 @@ bool __wrap_start_allowed(const struct lineage *state, const struct start_presen
 	bool allowed = __real_start_allowed(state, here, nhere, m);
 
 	return allowed || (state && sim_world()->plant == PLANT_START_ALONE);
+}
+
+bool __wrap_lapse_outrun(struct replog *r, struct start_missing *who);
+bool __real_lapse_outrun(struct replog *r, struct start_missing *who);
+bool __wrap_lapse_outrun(struct replog *r, struct start_missing *who)
+{
+	return __real_lapse_outrun(r, who) && sim_world()->plant != PLANT_START_FROM_MEMORY;
 }
 
 static void barrier_lies(struct msg *m)

@@ -34,6 +34,8 @@ void net_heal(struct sim *s);
 void net_own_message(struct node *n);
 void net_ring(struct sim *s, unsigned partition);
 bool net_quorate(const struct node *n);
+void net_device_moves(struct sim *s); /* one side of a partition has lost it, and it votes for the other */
+void net_check_outrun(const struct node *n); /* n serves */
 bool net_take(struct node *n);
 bool net_order(struct node *n);
 bool net_quorum(struct node *n);

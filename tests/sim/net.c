@@ -121,12 +121,48 @@ void net_ring(struct sim *s, unsigned partition)
 	}
 }
 
-/* two_node: 1 with wait_for_all (votequorum(5)) */
+/* two_node: 1 with wait_for_all (votequorum(5)); or a quorum device, whose vote decides between two halves (corosync-qdevice(8)) */
 bool net_quorate(const struct node *n)
 {
 	const struct sim *s = n->sim;
+	unsigned votes = nodes_up(s, n->partition) + (s->device && n->partition == s->device_at);
 
-	return s->two_node ? n->seen_all : nodes_up(s, n->partition) * 2 > s->nodes;
+	return s->two_node ? n->seen_all : votes * 2 > s->nodes + s->device;
+}
+
+void net_device_moves(struct sim *s)
+{
+	s->cur = NULL;
+	s->device_at = s->device_at ? 0 : s->partitions;
+	sim_trace(s, "the quorum device votes for partition %u", s->device_at);
+	for (uint32_t i = 1; i <= s->nodes; i++)
+		s->node[i].quorum_due = s->node[i].running;
+}
+
+/* Who was a member when the partition came, and lives on the other side. */
+static void note_parted(struct sim *s, uint32_t mask)
+{
+	for (uint32_t i = 1; i <= s->nodes; i++)
+		for (uint32_t k = 1; k <= s->nodes; k++)
+			if (!(mask & 1u << i) != !(mask & 1u << k) && node_serving(&s->node[i]) && node_serving(&s->node[k]))
+				s->node[i].parted |= 1u << k;
+}
+
+static void forget_parted(struct sim *s, uint32_t mask)
+{
+	for (uint32_t i = 1; i <= s->nodes; i++) {
+		s->node[i].parted &= ~mask;
+		s->node[i].outrun &= ~mask;
+	}
+}
+
+/* It has been without quorum, and may have been outrun. */
+void net_check_outrun(const struct node *n)
+{
+	for (uint32_t i = 1; i <= n->sim->nodes; i++)
+		if (n->outrun & 1u << i)
+			sim_fail(n->sim, "P4: node %u lost quorum and serves again, although node %u, which was a member with it, is parted "
+				 "and alive", n->id, i);
 }
 
 void net_start(struct node *n)
@@ -150,6 +186,8 @@ void net_gone(struct node *n, enum replog_gone_reason reason)
 	unsigned partition = n->partition;
 
 	n->running = false;
+	n->parted = n->outrun = 0;
+	forget_parted(s, 1u << n->id);
 	if (reason == REPLOG_NODE_DOWN) {
 		n->up = n->seen_all = false;
 		n->partition = 1000 + n->id;
@@ -190,6 +228,8 @@ void net_partition(struct sim *s, uint32_t mask)
 	if (!(mask & all) || !rest)
 		return;
 	s->partitions++;
+	note_parted(s, mask & all);
+	s->device_at = s->device && chance(s, 2) ? s->partitions : 0;
 	last_messages(s, mask & all);
 	last_messages(s, rest);
 	for (uint32_t i = 1; i <= s->nodes; i++)
@@ -219,7 +259,8 @@ void net_heal(struct sim *s)
 		confchg(s, 0, rest, mask, 0, 0);
 		confchg(s, 0, mask, rest, 0, 0);
 	}
-	s->partitions = 0;
+	s->partitions = s->device_at = 0;
+	forget_parted(s, ~0u);
 	if (any)
 		net_ring(s, 0);
 	upgrade_together(s);
@@ -266,6 +307,8 @@ bool net_quorum(struct node *n)
 	if (!n->quorum_due)
 		return false;
 	n->quorum_due = false;
+	if (!net_quorate(n))
+		n->outrun = n->parted;
 	n->quorum_changed(n->quorum_arg, net_quorate(n), n->ring_seq);
 	return true;
 }

@@ -16,7 +16,7 @@ static void power_off(struct sim *s)
 		s->fence_due &= ~(1u << i);
 		crm_node_gone(s, i);
 	}
-	s->partitions = 0;
+	s->partitions = s->device_at = 0;
 }
 
 unsigned schedule_serving(const struct sim *s)
@@ -199,7 +199,9 @@ void schedule_act(struct sim *s)
 		break;
 	case 3:
 	case 4:
-		if (s->partitions)
+		if (s->partitions && s->device && chance(s, 2))
+			net_device_moves(s);
+		else if (s->partitions)
 			schedule_end_partition(s);
 		break;
 	case 5:

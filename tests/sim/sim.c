@@ -95,7 +95,6 @@ static void init(struct sim *s, uint64_t seed)
 	s->rng = seed * 0x2545f4914f6cdd1dull + 1;
 	s->now = 1000000000ull;
 	s->nodes = 2 + (sim_random(s) % 8) / 2; /* 2 … 5 */
-	s->two_node = s->nodes == 2;
 	s->groups = 1 + sim_random(s) % LUS;
 	s->spc2 = chance(s, 4);
 	s->any_fault = chance(s, 3); /* until none is left, one after the other or all at once */
@@ -113,6 +112,9 @@ static void init(struct sim *s, uint64_t seed)
 		s->node[i].partition = 1000 + i;
 	}
 	upgrade_init(s);
+	/* In version 1 a start asks only those who are there, and with a device that may be half of them. */
+	s->device = !s->skew && s->nodes % 2 == 0 && chance(s, 2);
+	s->two_node = s->nodes == 2 && !s->device;
 }
 
 bool sim_run(uint64_t seed, enum plant plant, bool trace, struct sim *s)
@@ -151,7 +153,7 @@ bool sim_run_scale(struct sim *s, unsigned registrants)
 	world = s;
 	init(s, 1);
 	s->nodes = 3;
-	s->two_node = false;
+	s->two_node = s->device = false;
 	s->unfollowed = true;
 	scale(s, registrants);
 	printf("%s\n", *s->broken ? s->broken : "no verdict");

@@ -87,6 +87,8 @@ struct node {
 	unsigned partition;
 	uint64_t ring_seq; /* of the ring that it is in */
 	bool seen_all; /* two_node: wait_for_all */
+	uint32_t parted; /* bit: nodes that were members with this one and are parted and alive */
+	uint32_t outrun; /* … since when this one has been without quorum */
 	/* the process */
 	struct daemon d;
 	struct config_group groups[LUS];
@@ -141,13 +143,14 @@ struct sim {
 	struct node node[NODES + 1]; /* [0] unused */
 	uint32_t nodes, groups;
 	uint64_t seed, rng, now, steps;
-	bool two_node, any_fault, spc2, trace; /* spc2: its initiators prefer RESERVE */
+	bool two_node, device, any_fault, spc2, trace; /* spc2: its initiators prefer RESERVE */
 	bool skew;	/* some programs are of the version before */
 	bool all_new;	/* … and all nodes have been in one group with the newer one */
 	bool upgrade_all; /* at the end */
 	uint32_t version_acked; /* the highest in use when something was acknowledged */
 	bool unfollowed; /* by the model, see scale.c */
 	unsigned partitions;
+	unsigned device_at; /* the partition that the quorum device votes for */
 	uint64_t ring_seq;
 	uint32_t fence_due; /* bit: nodes that are down and whose fencing is still to be confirmed */
 	uint32_t fence_late; /* bit: nodes that were parted, are back, and are still to be fenced */

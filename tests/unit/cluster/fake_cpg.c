@@ -259,7 +259,8 @@ static void quorum_update(struct fake *f)
 		for (uint32_t k = 1; k <= f->nodes; k++)
 			up += f->node[k].partition == n->partition;
 		n->quorum_due = true;
-		n->quorum_wanted = f->two_node || up * 2 > f->nodes;
+		up += f->device && f->device_at == n->partition;
+		n->quorum_wanted = f->two_node || up * 2 > f->nodes + f->device;
 	}
 }
 
@@ -549,6 +550,13 @@ void fake_heal(struct fake *f)
 		confchg(f, 0, mask, rest, 0, 0);
 	}
 	f->partitions = 0;
+	quorum_update(f);
+}
+
+void fake_device(struct fake *f, unsigned partition)
+{
+	f->device = true;
+	f->device_at = partition;
 	quorum_update(f);
 }
 

@@ -91,6 +91,8 @@ struct fake {
 	unsigned partitions;
 	bool owner[FAKE_NODES + 1]; /* owns a LUN group: not harmless */
 	bool two_node;		    /* every partition is quorate */
+	bool device;		    /* a quorum device has a vote, too … */
+	unsigned device_at;	    /* … and gives it to this partition */
 	bool trace;
 	bool follow; /* value of every operation is its proposal's index + 1, and P1/P2 are checked at each OK */
 	/* Each message at its place in the stream, when set. */
@@ -110,6 +112,7 @@ void fake_kill(struct fake *f, uint32_t node);		   /* the process alone: no quor
 void fake_leave(struct fake *f, uint32_t node);		   /* after its goodbye was delivered */
 void fake_partition(struct fake *f, uint32_t node_mask);   /* these go to a partition of their own */
 void fake_heal(struct fake *f);				   /* one partition again */
+void fake_device(struct fake *f, unsigned partition);	   /* there is one, and it gives its vote there */
 void fake_fenced(struct fake *f, uint32_t node);	   /* confirmed to everybody else */
 void fake_inject(struct fake *f, uint32_t from, const void *msg, size_t len);
 

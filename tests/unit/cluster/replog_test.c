@@ -890,6 +890,7 @@ static void parser_survives_bent_messages(void **state)
 		{ .type = MSG_GOODBYE, .goodbye = 9 },
 		{ .type = MSG_CHECK, .check = 9 },
 		{ .type = MSG_DIGEST, .digest = { .position = 4 } },
+		{ .type = MSG_LAPSE, .lapse = 9 },
 	};
 
 	(void)state;
