@@ -13,9 +13,10 @@
  *
  * A command whose answer was lost with its connection: a read goes through the gates again. A write
  * is sent again, under its old id, when the connection is back; the owner knows what it has done
- * (link_dup.h). When the owner does not own the group any more, so that it can't be executed there,
+ * (link_dup.h). When there is another epoch of the ownership, so that it can't be executed there any more,
  * it goes through the gates again. (COMPARE AND WRITE, for which that is not the same, ends with
- * ABORTED COMMAND.) All that not longer than the group's hold limit; then 02/04/0A.
+ * ABORTED COMMAND.) All that not longer than the group's hold limit; then 02/04/0A. An
+ * aborted one whose owner is lost ends with the epoch only: its abort is answered when nothing of it can reach the medium.
  *
  * Functions: control thread.
  */

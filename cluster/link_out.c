@@ -6,7 +6,7 @@
  *                   │ lost, a write                                 resent under the same id
  *                   └────▶ UNKNOWN ─▶ (connection is back, same daemon) SENT
  *                             ├─▶ (aborted) CANCELLING ─▶ (answer) FREE
- *                             └─▶ (hold limit, or the peer owns the group no more) ABANDONED ─▶ (connection is back)
+ *                             └─▶ (hold limit, or another epoch) ABANDONED ─▶ (connection is back)
  * CANCELLING
  *          DRAINING: answered before the kernel gave the frame back
  */
@@ -216,11 +216,13 @@ void link_out_aborted(void *arg, struct scsi_cmd *cmd)
 
 /* ---- commands of which nobody here knows what became of them --------------------------------------------------- */
 
+/* An owner that is only lost may be alive, and what it has under way reach the medium; there is another epoch when it is known to be
+ * off, or has closed the devices. */
 static bool owner_changed(const struct slot *s)
 {
 	const struct alua_gate *gate = lu_read(s->cmd->lu, gate);
 
-	return gate->lost || gate->owner != s->out->peer->node.id || gate->epoch != s->epoch;
+	return gate->epoch != s->epoch;
 }
 
 /* The slot stays until the peer has said that nothing of it is under way any more. */
@@ -234,8 +236,7 @@ static struct scsi_cmd *abandon(struct slot *s)
 	return cmd;
 }
 
-/* The peer can't execute it any more: it has given the group up or will be fenced before
- * somebody else gets it. Done again with the same data it comes to the same (P6), but for those
+/* The peer can't execute it any more. Done again with the same data it comes to the same (P6), but for those
  * that compare first. */
 static void replay(struct slot *s)
 {
@@ -246,7 +247,7 @@ static void replay(struct slot *s)
 	} else if (cmd->row->flags & ROW_EXCLUSIVE) {
 		cmd_sense(cmd, SENSE_ABORTED_COMMAND);
 	} else {
-		cmd->state = CMD_RECEIVED;
+		lu_unforward(cmd);
 		cmd->maybe_done = cmd->row->flags & ROW_WRITES;
 		gate_again(cmd);
 	}
@@ -272,15 +273,17 @@ static void unknown_too_long(struct slot *s)
 
 	if (s->out->r->now - s->cmd->held_since < gate->hold_limit_ms * LINK_MS)
 		return;
+	if (s->cmd->aborted && gate->lost) /* whoever has aborted it hears of its end when nothing of it can come any more */
+		return;
 	cmd_sense(abandon(s), SENSE_LU_NOT_READY_TRANSITION);
 }
 
 static void reconsider(struct link_out *o, struct lu *lu)
 {
 	for (struct slot *s = o->slot; s < o->slot + LINK_SLOTS; s++) {
-		if (!s->cmd || s->cmd->lu != lu || !owner_changed(s))
+		if (!s->cmd || s->cmd->lu != lu)
 			continue;
-		if (s->state == SLOT_UNKNOWN)
+		if (s->state == SLOT_UNKNOWN && owner_changed(s))
 			replay(s);
 		else if (s->state == SLOT_SENT && lu_read(lu, gate)->lost)
 			link_conn_close(&o->conn, LOG_LEVEL_NOTICE, "the node has left the cluster");

@@ -22,6 +22,7 @@ static void shard_init(struct lu_shard *s, struct lu *lu)
 {
 	CDS_INIT_LIST_HEAD(&s->tasks);
 	CDS_INIT_LIST_HEAD(&s->admitted);
+	CDS_INIT_LIST_HEAD(&s->forwarded);
 	CDS_INIT_LIST_HEAD(&s->held);
 	CDS_INIT_LIST_HEAD(&s->drains);
 	CDS_INIT_LIST_HEAD(&s->locks);
@@ -78,24 +79,36 @@ static void part_report(struct lu_barrier_part *part)
 	core_post_control(part->b->lu->core, &part->msg);
 }
 
-static bool drained(const struct lu_shard *s, uint64_t seq)
+/* The owner may still execute it, and has perhaps not heard that it was aborted. */
+static bool aborted_at_owner(const struct lu_shard *s, uint64_t seq)
+{
+	const struct scsi_cmd *cmd;
+
+	cds_list_for_each_entry(cmd, &s->forwarded, state_link)
+		if (cmd->aborted && cmd->seq <= seq)
+			return true;
+	return false;
+}
+
+static bool drained(const struct lu_shard *s, const struct lu_barrier_part *part)
 {
 	struct scsi_cmd *oldest;
 
+	if (part->b->abort && aborted_at_owner(s, part->seq))
+		return false;
 	if (cds_list_empty((struct cds_list_head *)&s->admitted))
 		return true;
 	oldest = cds_list_entry(s->admitted.next, struct scsi_cmd, state_link);
-	return oldest->seq > seq;
+	return oldest->seq > part->seq;
 }
 
 static void drains_check(struct lu_shard *s)
 {
-	while (!cds_list_empty(&s->drains)) {
-		struct lu_barrier_part *part =
-			cds_list_first_entry(&s->drains, struct lu_barrier_part, link);
+	struct lu_barrier_part *part, *next;
 
-		if (!drained(s, part->seq))
-			break;
+	cds_list_for_each_entry_safe(part, next, &s->drains, link) {
+		if (!drained(s, part))
+			continue;
 		cds_list_del(&part->link);
 		part_report(part);
 	}
@@ -105,15 +118,16 @@ void lu_admit(struct scsi_cmd *cmd)
 {
 	struct lu_shard *s = lu_shard_of(cmd->lu, cmd->reactor);
 
+	if (cmd->state == CMD_FORWARDED)
+		cds_list_del(&cmd->state_link);
 	cmd->state = CMD_ADMITTED;
 	cmd->seq = ++s->seq;
 	cds_list_add_tail(&cmd->state_link, &s->admitted);
 }
 
-/* Leaves the admitted ones. */
-static void admitted_del(struct lu_shard *s, struct scsi_cmd *cmd)
+/* It is no longer among the admitted ones. */
+static void admitted_left(struct lu_shard *s, struct scsi_cmd *cmd)
 {
-	cds_list_del(&cmd->state_link);
 	if (!cds_list_empty(&s->locks))
 		range_lock_task_ended(s, cmd);
 	if (!cds_list_empty(&s->drains))
@@ -122,9 +136,27 @@ static void admitted_del(struct lu_shard *s, struct scsi_cmd *cmd)
 
 void lu_unadmit(struct scsi_cmd *cmd, enum cmd_state to)
 {
-	admitted_del(lu_shard_of(cmd->lu, cmd->reactor), cmd);
+	struct lu_shard *s = lu_shard_of(cmd->lu, cmd->reactor);
+
+	cds_list_del(&cmd->state_link);
+	if (to == CMD_FORWARDED)
+		cds_list_add_tail(&cmd->state_link, &s->forwarded);
 	cmd->state = to;
 	cmd->disk = NULL;
+	admitted_left(s, cmd);
+}
+
+static void forwarded_del(struct lu_shard *s, struct scsi_cmd *cmd)
+{
+	cds_list_del(&cmd->state_link);
+	if (!cds_list_empty(&s->drains))
+		drains_check(s);
+}
+
+void lu_unforward(struct scsi_cmd *cmd)
+{
+	forwarded_del(lu_shard_of(cmd->lu, cmd->reactor), cmd);
+	cmd->state = CMD_RECEIVED;
 }
 
 void lu_task_ended(struct scsi_cmd *cmd)
@@ -140,7 +172,10 @@ void lu_task_ended(struct scsi_cmd *cmd)
 	} else if (cmd->state == CMD_ADMITTED) {
 		if (cmd->status != STATUS_GOOD)
 			s->errors++;
-		admitted_del(s, cmd);
+		cds_list_del(&cmd->state_link);
+		admitted_left(s, cmd);
+	} else if (cmd->state == CMD_FORWARDED) {
+		forwarded_del(s, cmd);
 	}
 	if (__builtin_expect(s->special, 0))
 		task_set_leave(s, cmd);
@@ -148,7 +183,8 @@ void lu_task_ended(struct scsi_cmd *cmd)
 
 void lu_park(struct scsi_cmd *cmd, struct cds_list_head *list)
 {
-	admitted_del(lu_shard_of(cmd->lu, cmd->reactor), cmd);
+	cds_list_del(&cmd->state_link);
+	admitted_left(lu_shard_of(cmd->lu, cmd->reactor), cmd);
 	cmd->state = CMD_HELD;
 	cds_list_add_tail(&cmd->state_link, list);
 }
@@ -305,7 +341,7 @@ static void part_run(struct msg *m)
 	task_set_wake(s, part->reactor);
 	if (core->forward.gate_changed)
 		core->forward.gate_changed(core->forward.arg, b->lu, part->reactor);
-	if (!b->drain || drained(s, part->seq))
+	if (!b->drain || drained(s, part))
 		part_report(part);
 	else
 		cds_list_add_tail(&part->link, &s->drains);

@@ -73,6 +73,7 @@ struct alua_gate {
 struct lu_shard { /* lists of struct scsi_cmd unless said otherwise */
 	struct cds_list_head tasks;    /* scsi_cmd.task_link: all commands here, from decode to done */
 	struct cds_list_head admitted; /* scsi_cmd.state_link, by seq */
+	struct cds_list_head forwarded; /* scsi_cmd.state_link: CMD_FORWARDED */
 	struct cds_list_head held;     /* scsi_cmd.state_link, by arrival */
 	struct cds_list_head locks;    /* struct range_lock_part: ranges that one command has for itself */
 	struct cds_list_head drains;   /* struct lu_barrier_part, waiting for admitted ones */
@@ -145,7 +146,8 @@ void lu_limit_queue(struct lu *lu, uint32_t limit);
 /*
  * A barrier over all reactors (control thread). In this order on each reactor:
  * unit attentions are established on the I_T_L nexuses that the scopes cover; with abort: the tasks of those nexuses
- * are aborted (core/abort.h): marked and end without touching the medium any more; held commands run through the gates again; with drain: waits until no command admitted before is left; then this reactor has passed.
+ * are aborted (core/abort.h): marked and end without touching the medium any more; held commands run through the gates again; with drain:
+ * waits until no command admitted before is left, and with abort none of the aborted ones that are CMD_FORWARDED; then this reactor has passed.
  * done runs on the control thread when all have passed. b is the caller's and is free again in done.
  */
 struct lu_barrier;
@@ -185,8 +187,9 @@ void lu_hold(struct scsi_cmd *cmd, uint64_t limit_ns); /* waits for the next bar
 /* As lu_hold(), but tries the gates again after retry_ns, too: where it is not the gate here that has to change. */
 void lu_hold_retry(struct scsi_cmd *cmd, uint64_t retry_ns);
 /* An admitted command that will not touch the medium under this admission: drains wait for it no more. It is CMD_RECEIVED again, or
- * CMD_FORWARDED when nobody knows what became of it. */
+ * CMD_FORWARDED when nobody knows what became of it: the owner is who enforces, but who has aborted it still waits for its end. */
 void lu_unadmit(struct scsi_cmd *cmd, enum cmd_state to);
+void lu_unforward(struct scsi_cmd *cmd); /* CMD_FORWARDED: it won't be executed there any more, and is CMD_RECEIVED again */
 void lu_park(struct scsi_cmd *cmd, struct cds_list_head *list); /* no longer admitted; waits in list (CMD_HELD), where an
 								   abort finds it */
 void lu_task_ended(struct scsi_cmd *cmd); /* leaves all lists; drains that waited for it report */

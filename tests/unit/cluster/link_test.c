@@ -687,6 +687,7 @@ static void conflict_after_the_loss_of_the_owner(void **state)
 	taken_over = origin.gate;
 	taken_over.medium = GATE_ADMIT;
 	taken_over.lost = true; /* where the connection ends at once */
+	taken_over.epoch++;
 	reserved = (struct resv_view){ .generation = 99, .kind = RESV_KIND_PR, .type = PR_WRITE_EXCLUSIVE,
 				       .holder = { .port = "iqn.2026-11.test:other,i,0x00023d000001", .rtpi = 1 } };
 	(void)lu_publish(origin.lu, resv, &reserved);

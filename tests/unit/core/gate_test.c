@@ -295,6 +295,59 @@ static void abort_waits_for_the_fate(void **state)
 	f->lu->gate = &f->gate;
 }
 
+/* Likewise an abort of a task set, for the owner has perhaps not heard of it; what it does not concern it does not wait for. */
+static void abort_of_a_task_set_waits_for_the_fate(void **state)
+{
+	struct fake_target *f = *state;
+	struct alua_gate gate = forward_gate(f);
+	struct ua_scope all = { .kind = UA_SCOPE_ALL }, others = { .kind = UA_SCOPE_ALL_BUT, .n = 1, .ids = &f->nexus.id };
+	struct test_barrier abort_all = { .barrier = { .drain = true, .abort = &all } };
+	struct test_barrier abort_others = { .barrier = { .drain = true, .abort = &others } };
+	struct test_barrier drain = { .barrier.drain = true };
+
+	f->lu->gate = &gate;
+	start_write(f);
+	lu_unadmit(forwarded, CMD_FORWARDED);
+	start(f, &abort_others);
+	mail(f);
+	assert_true(abort_others.done);
+	start(f, &abort_all);
+	start(f, &drain);
+	mail(f);
+	assert_true(drain.done); /* though it came later */
+	assert_false(abort_all.done);
+	assert_false(f->ended);
+	cmd_complete(forwarded);
+	mail(f);
+	assert_true(f->ended);
+	assert_true(f->cmd.aborted);
+	assert_true(abort_all.done);
+	f->lu->gate = &f->gate;
+}
+
+/* It goes through the gates again: whoever waits is told when it can't be executed where it was any more. */
+static void a_fate_that_is_known_is_waited_for_no_more(void **state)
+{
+	struct fake_target *f = *state;
+	struct alua_gate gate = forward_gate(f);
+	struct ua_scope all = { .kind = UA_SCOPE_ALL };
+	struct test_barrier b = { .barrier = { .drain = true, .abort = &all } };
+
+	f->lu->gate = &gate;
+	start_write(f);
+	lu_unadmit(forwarded, CMD_FORWARDED);
+	start(f, &b);
+	mail(f);
+	assert_false(b.done);
+	lu_unforward(forwarded);
+	mail(f);
+	assert_true(b.done);
+	assert_int_equal(forwarded->state, CMD_RECEIVED);
+	cmd_execute(forwarded);
+	assert_true(f->ended);
+	f->lu->gate = &f->gate;
+}
+
 /* ---- the owner's side ---- */
 
 static unsigned remote_ended;
@@ -628,7 +681,8 @@ int main(void)
 		T(not_forwarded_what_is_refused_here),
 		T(turned_away_tries_again),
 		T(turned_away_then_owned_here),
-		T(abort_waits_for_the_fate),
+		T(abort_waits_for_the_fate), T(abort_of_a_task_set_waits_for_the_fate),
+		T(a_fate_that_is_known_is_waited_for_no_more),
 		T(remote_has_its_own_identity),
 		T(remote_is_turned_away),
 		T(remote_is_checked),
