@@ -127,7 +127,9 @@ $(BUILD)/tests/fuzz/%_fuzz: $(BUILD)/tests/fuzz/%_fuzz.o $(FUZZ_MAIN) $(FUZZ_FAK
 		-Wl,--start-group $(call archives,daemon) -Wl,--end-group $(call libs,daemon) -lcmocka
 # The simulator: the daemon's own objects, with the functions that touch the world defined by tests/sim instead.
 SIM_WRAP = $(addprefix -Xlinker --wrap=,cluster_state cluster_proposer lu_barrier_start range_lock_wait start_allowed lapse_outrun \
-	store_file_open crc32_iscsi mkdir open openat flock fstat pread pwrite ftruncate fsync fdatasync renameat unlinkat close)
+	store_file_open crc32_iscsi mkdir open openat flock fstat pread pwrite ftruncate fsync fdatasync renameat unlinkat close \
+	reactor_sqe socket setsockopt bind listen shutdown sendmsg link_key_load remote_begin remote_execute \
+	lu_admit lu_unadmit link_dup_done link_is_write gate_again cmd_sense)
 SIM_OBJ = $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/sim/*.c) tests/unit/pr-sync/fake_pr_model.c)
 $(BUILD)/tests/sim/sim: $(SIM_OBJ) $(call archives,daemon)
 	$(Q)$(CC) $(CFLAGS) $(VARIANT_CFLAGS) -o $@ $(SIM_OBJ) $(SIM_WRAP) \

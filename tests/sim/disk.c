@@ -10,7 +10,7 @@
 
 static struct slot *slot_of(struct disk_io *io)
 {
-	return caa_container_of(caa_container_of(io, struct scsi_cmd, io), struct slot, cmd);
+	return load_slot(caa_container_of(io, struct scsi_cmd, io));
 }
 
 static void carry_out(struct handle *h, struct disk_io *io)
@@ -20,18 +20,21 @@ static void carry_out(struct handle *h, struct disk_io *io)
 
 	switch (io->kind) {
 	case DISK_READ:
-		history_medium(h->node, sl, false);
+		history_medium(h, sl, false);
 		sl->sampled = *block;
 		memset(io->buf, 0, io->length);
 		memcpy(io->buf, block, sizeof(*block));
 		break;
 	case DISK_WRITE:
-		history_medium(h->node, sl, true);
+		history_medium(h, sl, true);
+		if (sl->kind == OP_COMPARE_AND_WRITE && sl->reached)
+			sim_fail(h->node->sim, "P6: COMPARE AND WRITE %u is done twice", sl->value);
 		if (sl->kind == OP_COMPARE_AND_WRITE && *block != sl->sampled)
 			sim_fail(h->node->sim, "P6: block %u of LU %u changes between the two halves of COMPARE AND WRITE %u",
 				 sl->block, h->lu, sl->value);
 		memcpy(block, io->buf, sizeof(*block));
 		sl->reached = true;
+		h->node->sim->count.forwarded += sl->node != h->node;
 		h->dirty |= !io->fua;
 		break;
 	case DISK_FLUSH:

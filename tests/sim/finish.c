@@ -10,7 +10,7 @@ static bool at_rest(struct sim *s)
 		if (!node_serving(n) || !admin_settled(n))
 			return false;
 		for (unsigned k = 0; k < SLOTS; k++)
-			if (n->slot[k].busy)
+			if (n->slot[k] && n->slot[k]->busy)
 				return false;
 		for (unsigned k = 0; k < INITIATORS; k++)
 			if (load_tmf_busy(n, k))
@@ -27,9 +27,9 @@ static void say_what_is_missing(struct sim *s)
 		if (!node_serving(n))
 			sim_fail(s, "at the end node %u does not serve: %s", i, n->running ? cluster_why(n->d.cluster) : "down");
 		for (unsigned k = 0; k < SLOTS; k++)
-			if (n->slot[k].busy)
-				sim_fail(s, "at the end command %u of initiator %u on node %u has no answer", n->slot[k].value,
-					 n->slot[k].initiator, i);
+			if (n->slot[k] && n->slot[k]->busy)
+				sim_fail(s, "at the end command %u of initiator %u on node %u has no answer", n->slot[k]->value,
+					 n->slot[k]->initiator, i);
 		for (unsigned k = 0; k < INITIATORS; k++)
 			if (load_tmf_busy(n, k))
 				sim_fail(s, "at the end a task management function of initiator %u on node %u has no answer", k, i);
@@ -61,6 +61,7 @@ void finish(struct sim *s)
 {
 	if (s->partitions)
 		schedule_end_partition(s);
+	s->link_cut = 0;
 	for (uint32_t i = 1; i <= s->nodes; i++) {
 		s->node[i].paused = false;
 		s->node[i].slow = 0;

@@ -15,7 +15,7 @@
 
 static bool ours(int fd)
 {
-	return fd >= FD_BASE;
+	return fd >= FD_BASE && fd < FD_BASE + (NODES + 1) * FS_FDS;
 }
 
 static struct sim_fs *fs_of(int fd)
@@ -223,6 +223,8 @@ int __wrap_close(int fd)
 {
 	struct sim_fs *fs;
 
+	if (tcp_is(fd))
+		return tcp_close(fd);
 	if (!ours(fd))
 		return __real_close(fd);
 	fs = fs_of(fd);

@@ -223,14 +223,29 @@ void history_acknowledged(struct node *n, uint32_t op, uint64_t since, int from,
 
 /* ---- the medium ------------------------------------------------------------------------------------------------------------------ */
 
-/* Is there a state from `from` on in n's history in which the command may (or may not) be executed? */
-static bool exists(const struct node *n, const struct slot *sl, int from, bool write, bool may)
+static bool may_execute(const struct lu_model *m, const struct slot *sl)
 {
-	const struct sim *s = n->sim;
-	unsigned nexus = nexus_of(s, sl->initiator, n->id);
+	return lu_model_may(m, nexus_of(sl->node->sim, sl->initiator, sl->node->id), sl->kind != OP_READ);
+}
 
-	for (int i = n->history; i >= 0; i = s->history[i].parent) {
-		if (lu_model_may(&s->history[i].model[sl->lu], nexus, write) == may)
+/* the first half of COMPARE AND WRITE */
+static bool may_read(const struct lu_model *m, const struct slot *sl)
+{
+	return lu_model_may(m, nexus_of(sl->node->sim, sl->initiator, sl->node->id), false);
+}
+
+static bool may_not_execute(const struct lu_model *m, const struct slot *sl)
+{
+	return !may_execute(m, sl);
+}
+
+/* Is there a state as is() says from `at` back to `from`? */
+static bool between(const struct slot *sl, int at, int from, bool (*is)(const struct lu_model *m, const struct slot *sl))
+{
+	const struct sim *s = sl->node->sim;
+
+	for (int i = at; i >= 0; i = s->history[i].parent) {
+		if (is(&s->history[i].model[sl->lu], sl))
 			return true;
 		if (i == from)
 			return false;
@@ -238,31 +253,35 @@ static bool exists(const struct node *n, const struct slot *sl, int from, bool w
 	return false;
 }
 
-bool history_some(const struct node *n, const struct slot *sl, bool (*is)(const struct lu_model *m, const struct slot *sl))
+/* What the node of sl says goes by its own state, or by that of the owner. */
+static bool known(const struct node *n, const struct slot *sl)
 {
 	const struct sim *s = n->sim;
 
-	if (!sl->served || !node_serving(n) || !history_descends(s, n->history, sl->frontier))
-		return true;
-	for (int i = n->history;; i = s->history[i].parent) {
-		if (is(&s->history[i].model[sl->lu], sl))
-			return true;
-		if (i == sl->frontier)
-			return false;
-	}
+	return history_descends(s, n->history, sl->frontier) && (sl->there < 0 || history_descends(s, sl->there, sl->frontier));
 }
 
-void history_medium(struct node *n, struct slot *sl, bool write)
+static bool somewhere(const struct node *n, const struct slot *sl, bool (*is)(const struct lu_model *m, const struct slot *sl))
 {
+	return between(sl, n->history, sl->frontier, is) || (sl->there >= 0 && between(sl, sl->there, sl->frontier, is));
+}
+
+bool history_some(const struct node *n, const struct slot *sl, bool (*is)(const struct lu_model *m, const struct slot *sl))
+{
+	return !sl->served || !node_serving(n) || !known(n, sl) || somewhere(n, sl, is);
+}
+
+void history_medium(const struct handle *h, struct slot *sl, bool write)
+{
+	const struct node *n = h->node;
 	struct sim *s = n->sim;
-	const struct handle *h = sl->cmd.io.handler;
 
 	sim_trace(s, "%s %u of initiator %u reaches LU %u block %u", write ? "write" : "read", sl->value, sl->initiator, sl->lu,
 		  sl->block);
 	if (!history_descends(s, n->history, s->frontier))
 		sim_fail(s, "P2: node %u %s LU %u without knowing operation %u, which is acknowledged", n->id,
 			 write ? "writes" : "reads", sl->lu, s->history[s->frontier].op);
-	else if (!exists(n, sl, s->lu_frontier[sl->lu], write, true))
+	else if (!between(sl, n->history, s->lu_frontier[sl->lu], write ? may_execute : may_read))
 		sim_fail(s, "P2: %s %u of initiator %u reaches LU %u through node %u although operation %u, which shuts it out, is "
 			 "acknowledged", write ? "write" : "read", sl->value, sl->initiator, sl->lu, n->id,
 			 s->history[s->lu_frontier[sl->lu]].op);
@@ -277,24 +296,37 @@ void history_medium(struct node *n, struct slot *sl, bool write)
 		sim_fail(s, "P5: node %u writes LU %u in epoch %llu, but epoch %llu has written already", n->id, sl->lu,
 			 (unsigned long long)h->epoch, (unsigned long long)s->medium_epoch[sl->lu]);
 	s->medium_epoch[sl->lu] = h->epoch;
-	if (s->acked[sl->value])
+	if (sl->over)
 		sim_fail(s, "P6: write %u reaches LU %u again after it was answered", sl->value, sl->lu);
 }
 
 /* Its holder's node is lost and has not been fenced: the reservation has ended in the log, and is enforced until then. */
 static bool lingers(const struct node *n, unsigned lu)
 {
-	const struct pr_lu *real = pr_service_find(n->d.pr, n->lus[lu]->name);
+	const struct pr_lu *real = n->running ? pr_service_find(n->d.pr, n->lus[lu]->name) : NULL;
 
 	return real && real->lingers_node && effects_may_live((void *)&n->d, real->lingers_node);
 }
 
+bool history_conflicts(const struct node *n, const struct slot *sl)
+{
+	const struct sim *s = n->sim;
+
+	for (uint32_t i = 1; i <= s->nodes; i++)
+		if ((i == n->id || s->forwards) && lingers(&s->node[i], sl->lu))
+			return true;
+	return !known(n, sl) || somewhere(n, sl, may_not_execute);
+}
+
 void history_conflict(struct node *n, struct slot *sl)
 {
-	if (lingers(n, sl->lu))
-		return;
-	if (history_descends(n->sim, n->history, sl->frontier) && !exists(n, sl, sl->frontier, sl->kind != OP_READ, false))
-		sim_fail(n->sim, "a %s of initiator %u on LU %u, node %u, gets RESERVATION CONFLICT, which no state since it was sent "
+	struct sim *s = n->sim;
+
+	if (sl->reached)
+		sim_fail(s, "P6: write %u of initiator %u on LU %u, node %u, gets RESERVATION CONFLICT, but is on the medium", sl->value,
+			 sl->initiator, sl->lu, n->id);
+	if (!history_conflicts(n, sl))
+		sim_fail(s, "a %s of initiator %u on LU %u, node %u, gets RESERVATION CONFLICT, which no state since it was sent "
 			 "asks for", sl->kind != OP_READ ? "write" : "read", sl->initiator, sl->lu, n->id);
 }
 

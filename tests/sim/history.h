@@ -13,6 +13,7 @@ struct sim;
 struct node;
 struct slot;
 struct session;
+struct handle;
 
 /* A history is a node of a tree, known by its index. */
 struct history {
@@ -34,7 +35,9 @@ void history_acknowledged(struct node *n, uint32_t op, uint64_t since, int from,
 bool history_descends(const struct sim *s, int of, int from);
 /* Is there a state that n can have had since sl was sent which is as is() says? Always, where that is not known. */
 bool history_some(const struct node *n, const struct slot *sl, bool (*is)(const struct lu_model *m, const struct slot *sl));
-void history_medium(struct node *n, struct slot *sl, bool write);
+void history_medium(const struct handle *h, struct slot *sl, bool write);
+/* Whether a state since sl was sent asks for RESERVATION CONFLICT. */
+bool history_conflicts(const struct node *n, const struct slot *sl);
 void history_conflict(struct node *n, struct slot *sl);
 void history_pr_in(struct node *n, struct slot *sl);
 void history_check_equal(struct sim *s);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Initiators: each has a session to every node that runs. Slots for their commands, answers, what is sent next. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/wire.h"
@@ -98,7 +99,7 @@ static void aborted(struct slot *sl)
 	struct sim *s = sl->node->sim;
 	const struct session *se = &sl->node->session[sl->initiator];
 
-	s->acked[sl->value] = 1; /* it is over: it must not reach the medium any more */
+	sl->over = true; /* it must not reach the medium any more */
 	if (se->ends_own[sl->lu] < sl->value && !told_cleared(se, sl->lu, sl->step))
 		sim_fail(s, "P1: a command of initiator %u on LU %u, node %u, is ended without its asking, and nobody tells it",
 			 sl->initiator, sl->lu, sl->node->id);
@@ -126,7 +127,7 @@ static void judge(struct slot *sl)
 			history_conflict(sl->node, sl);
 		break;
 	case STATUS_TASK_ABORTED:
-		s->acked[sl->value] = 1;
+		sl->over = true;
 		if (!history_some(sl->node, sl, tas))
 			sim_fail(s, "a command of initiator %u on LU %u, node %u, ends with TASK ABORTED without TAS=1", sl->initiator,
 				 sl->lu, sl->node->id);
@@ -159,16 +160,22 @@ static void done(struct scsi_cmd *cmd)
 
 /* ---- commands -------------------------------------------------------------------------------------------------------------------- */
 
+struct slot *load_slot(const struct scsi_cmd *cmd)
+{
+	return cmd->remote ? forward_slot(cmd) : caa_container_of(cmd, struct slot, cmd);
+}
+
 struct slot *slot_get(struct node *n, enum op_kind kind, unsigned initiator, unsigned lu)
 {
-	struct slot *sl = NULL;
+	struct slot **free = NULL, *sl;
 
-	for (unsigned i = 0; i < SLOTS && !sl; i++)
-		if (!n->slot[i].busy)
-			sl = &n->slot[i];
-	if (!sl || n->sim->values + 1 >= VALUES)
+	for (unsigned i = 0; i < SLOTS && !free; i++)
+		if (!n->slot[i] || !n->slot[i]->busy)
+			free = &n->slot[i];
+	if (!free || n->sim->values + 1 >= VALUES)
 		return NULL;
-	memset(sl, 0, sizeof(*sl));
+	sl = *free = calloc(1, sizeof(*sl));
+	n->sim->command[n->sim->values + 1] = sl;
 	sl->node = n;
 	sl->busy = true;
 	sl->kind = kind;
@@ -176,6 +183,7 @@ struct slot *slot_get(struct node *n, enum op_kind kind, unsigned initiator, uns
 	sl->lu = lu;
 	sl->value = ++n->sim->values;
 	sl->frontier = n->sim->lu_frontier[sl->lu];
+	sl->there = -1;
 	sl->served = node_serving(n);
 	sl->step = n->sim->steps;
 	sl->cmd.nexus = &n->session[initiator].nexus;
@@ -191,6 +199,8 @@ void slot_start(struct slot *sl, const void *data, uint32_t len)
 	cmd->write = data != NULL;
 	cmd->read = !data && len;
 	cmd->expected_len = len;
+	if (sl->kind == OP_READ) /* more than it gets: it is known by that */
+		cmd->expected_len += sl->value << READ_VALUE_SHIFT;
 	sl->node->sim->cur = sl->node;
 	cmd_init(cmd);
 	cmd_decode(cmd);
@@ -206,7 +216,7 @@ static struct node *path(struct sim *s, unsigned lu)
 {
 	struct node *n = &s->node[1 + sim_random(s) % s->nodes];
 
-	if (s->crm[lu].at && sim_random(s) % 4)
+	if (s->crm[lu].at && sim_random(s) % (s->forwards ? 2 : 4))
 		n = &s->node[s->crm[lu].at];
 	return n->running && !n->paused ? n : NULL;
 }

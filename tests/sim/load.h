@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Initiators: load*.c. */
+/* Initiators: load*.c; their commands where another node executes them: forward.c. */
 #ifndef SANDEM_TESTS_SIM_LOAD_H
 #define SANDEM_TESTS_SIM_LOAD_H
 
@@ -20,19 +20,21 @@ enum op_kind {
 	OP_KINDS,
 };
 
-/* A command of an initiator. */
+/* A command of an initiator. It stays until the schedule ends: something of it may still be on its way. */
 struct slot {
 	struct scsi_cmd cmd;
 	struct node *node;
 	bool busy, reached; /* reached: the write is on the medium */
 	bool served; /* the node did when it was sent */
 	bool ended;  /* what was to end it has been answered */
+	bool over;   /* it was answered with GOOD, or taken back for good */
 	enum op_kind kind;
 	unsigned initiator, lu, block;
 	uint32_t value;	   /* unique; also the identity of a PR OUT */
 	uint32_t sampled;  /* what a read found */
 	uint32_t expected; /* COMPARE AND WRITE */
 	int frontier;	   /* what was acknowledged when it was sent */
+	int there;	   /* history of the owner that has looked at it, where it was forwarded; -1 */
 	uint64_t step;
 	struct pr_model_op pr;
 };
@@ -55,8 +57,14 @@ struct session {
 	bool reserves[LUS]; /* it has sent RESERVE */
 };
 
+/* forward.c */
+struct slot *forward_slot(const struct scsi_cmd *cmd); /* of one that entered through another node */
+
+/* load*.c */
 void load_one(struct sim *s);
 struct slot *slot_get(struct node *n, enum op_kind kind, unsigned initiator, unsigned lu); /* NULL: none is free */
+#define READ_VALUE_SHIFT 12
+struct slot *load_slot(const struct scsi_cmd *cmd); /* also where another node executes it */
 void slot_start(struct slot *sl, const void *data, uint32_t len); /* data NULL: len bytes are expected */
 void load_rw(struct node *n, unsigned initiator, unsigned lu);
 void load_rw_good(struct slot *sl);

@@ -20,7 +20,7 @@ void load_rw_good(struct slot *sl)
 	if (sl->kind == OP_COMPARE_AND_WRITE && sl->sampled != sl->expected)
 		sim_fail(s, "P6: COMPARE AND WRITE %u is answered with GOOD, but has found %u instead of %u", sl->value, sl->sampled,
 			 sl->expected);
-	s->acked[sl->value] = 1;
+	sl->over = true;
 	if (sl->kind == OP_COMPARE_AND_WRITE)
 		s->count.compares++;
 	else
@@ -42,11 +42,14 @@ bool load_rw_sense(const struct slot *sl, sense_t sense)
 {
 	switch (sense) {
 	case SENSE_SOFTWARE_WRITE_PROTECTED:
-		return sl->kind != OP_READ && history_some(sl->node, sl, write_protected);
+		return sl->kind != OP_READ && !sl->reached && history_some(sl->node, sl, write_protected);
 	case SENSE_LBA_OUT_OF_RANGE:
-		return history_some(sl->node, sl, too_short);
+		return !sl->reached && history_some(sl->node, sl, too_short);
 	case SENSE_MISCOMPARE:
-		return sl->kind == OP_COMPARE_AND_WRITE && sl->sampled != sl->expected;
+		return sl->kind == OP_COMPARE_AND_WRITE && sl->sampled != sl->expected && !sl->reached;
+	case SENSE_ABORTED_COMMAND: /* what became of it with an owner that is gone nobody knows, and it can't be done again */
+		return sl->node->sim->forwards && (sl->kind == OP_COMPARE_AND_WRITE ||
+						   (sl->kind == OP_WRITE && history_conflicts(sl->node, sl)));
 	}
 	return false;
 }

@@ -29,8 +29,8 @@ static void done(struct tmf *tmf)
 	s->count.tmfs++;
 	for (uint32_t i = 1; i <= s->nodes; i++)
 		for (unsigned k = 0; k < SLOTS; k++)
-			if (s->node[i].running && concerns(t, &s->node[i].slot[k]))
-				s->node[i].slot[k].ended = true;
+			if (s->node[i].running && s->node[i].slot[k] && concerns(t, s->node[i].slot[k]))
+				s->node[i].slot[k]->ended = true;
 }
 
 static struct sim_tmf *get(struct node *n)

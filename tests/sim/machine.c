@@ -78,12 +78,36 @@ static bool reactor_timers(struct reactor *r)
 	return true;
 }
 
+static bool hook(struct reactor *r)
+{
+	struct reactor_hook *h;
+
+	if (cds_list_empty(&r->hooks))
+		return false;
+	h = cds_list_first_entry(&r->hooks, struct reactor_hook, link);
+	reactor_hook_cancel(h);
+	h->fn(h);
+	return true;
+}
+
+/* One thing of a turn. Timers come after messages and completions, as they do in core/reactor.c. */
+static bool turn(struct node *n, struct reactor *r)
+{
+	if (chance(n->sim, 2) && hook(r))
+		return true;
+	if (chance(n->sim, 2) && tcp_step(n, r->index))
+		return true;
+	return mailbox_one(&r->mailbox) || tcp_step(n, r->index) || reactor_timers(r) || hook(r);
+}
+
 bool machine_reactor(struct node *n, unsigned i)
 {
 	struct reactor *r = &n->reactor[i];
 
 	r->now = n->sim->now;
-	return reactor_timers(r) || mailbox_one(&r->mailbox);
+	if (!n->sim->forwards)
+		return reactor_timers(r) || mailbox_one(&r->mailbox);
+	return turn(n, r);
 }
 
 /* ---- memory for data: no arenas, so that a node costs little ------------------------------------------------------ */
@@ -196,6 +220,7 @@ void machine_reset(struct node *n)
 	memset(n->timer, 0, sizeof(n->timer));
 	n->nworkers = 0;
 	n->nio = 0;
+	n->tcp.nops = 0;
 }
 
 /* ---- worker threads ------------------------------------------------------------------------------------------------- */

@@ -75,6 +75,7 @@ static void say(const struct sim *total, uint64_t seeds)
 		{ total->count.heals, "partitions healed unfenced" }, { total->count.torn, "torn files" },
 		{ total->count.upgrades, "upgrades" },	  { total->count.refused, "older programs refused" },
 		{ total->count.generations, "configurations" },
+		{ total->count.forwarded, "forwarded to the medium" }, { total->count.links, "breaks of the link" },
 	};
 
 	printf("%llu schedules, %llu steps:", (unsigned long long)seeds, (unsigned long long)total->steps);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "alua/rtpg.h"
+#include "cluster/link_auth.h"
 #include "daemon/tasks.h"
 #include "tests/sim/sim.h"
 
@@ -116,6 +117,28 @@ static void lu_reset(void *arg, struct lu *lu)
 	modes_lu_reset(&n->d, lu);
 }
 
+int __wrap_link_key_load(struct link_key *key, const char *path, char *err, size_t errlen);
+int __wrap_link_key_load(struct link_key *key, const char *path, char *err, size_t errlen)
+{
+	(void)path, (void)err, (void)errlen;
+	memset(key->bytes, 'k', key->len = LINK_KEY_MIN);
+	return 0;
+}
+
+static void open_link(struct node *n)
+{
+	static const char *const addr[] = { "10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.4", "10.0.0.5" };
+	struct link_node nodes[NODES];
+	const struct link_params p = { .cluster = "sim", .node = n->id, .nodes = nodes, .nnodes = n->sim->nodes, .key_file = "key",
+				       .core = &n->d.core, .changed = effects_link_changed, .arg = &n->d };
+	char err[256];
+
+	for (uint32_t i = 0; i < n->sim->nodes; i++)
+		nodes[i] = (struct link_node){ .id = i + 1, .name = "n", .addr = addr[i], .port = 1 };
+	if (link_start(&n->d.link, &p, err, sizeof(err)))
+		sim_fail(n->sim, "node %u has no link: %s", n->id, err);
+}
+
 static void wire(struct node *n)
 {
 	service_wire(n);
@@ -154,13 +177,14 @@ static void come_to_rest(struct node *n)
 static void free_sessions(struct node *n)
 {
 	for (unsigned i = 0; i < SLOTS; i++) {
-		struct slot *sl = &n->slot[i];
+		struct slot *sl = n->slot[i];
 
-		if (sl->busy) {
+		if (sl && sl->busy) {
 			cmd_abandon(&sl->cmd);
 			cmd_fini(&sl->cmd);
+			sl->busy = false;
 		}
-		sl->busy = false;
+		n->slot[i] = NULL;
 	}
 	memset(n->tmf, 0, sizeof(n->tmf));
 	for (unsigned i = 0; i < INITIATORS; i++)
@@ -174,6 +198,7 @@ static void free_process(struct node *n)
 	cluster_stop(n->d.cluster);
 	come_to_rest(n);
 	free_sessions(n);
+	link_free(n->d.link);
 	node_parts_free(n);
 }
 
@@ -202,6 +227,8 @@ void node_boot(struct node *n)
 		return;
 	}
 	wire(n);
+	if (s->forwards)
+		open_link(n);
 	effects_state_changed(&n->d, __real_cluster_state(n->d.cluster), "start");
 	for (unsigned i = 0; i < INITIATORS; i++)
 		log_in(n, i);
@@ -211,7 +238,7 @@ void node_boot(struct node *n)
 void node_new_nexus(struct node *n, unsigned initiator)
 {
 	for (unsigned i = 0; i < SLOTS; i++) /* the driver detaches a nexus when its commands have ended */
-		if (n->slot[i].busy && n->slot[i].initiator == initiator)
+		if (n->slot[i] && n->slot[i]->busy && n->slot[i]->initiator == initiator)
 			return;
 	if (load_tmf_busy(n, initiator))
 		return;
@@ -250,6 +277,7 @@ void node_die(struct node *n, enum replog_gone_reason reason)
 	if (s->history[n->history].used)
 		n->at_death = n->history;
 	net_gone(n, reason);
+	tcp_gone(n, reason);
 	net_clear(n);
 	n->ev.lost(n->ev.arg, "the process ends"); /* what it still waits for is answered while there is a log to speak to */
 	come_to_rest(n);

@@ -76,7 +76,8 @@ static void make_groups(struct node *n)
 	n->d.ngroups = n->sim->groups;
 	n->d.ownership = calloc(n->d.ngroups, sizeof(*n->d.ownership));
 	for (unsigned i = 0; i < n->d.ngroups; i++) {
-		const struct config_group g = { .name = (char *)names[i], .hold_limit_ms = HOLD_MS, .preferred = -1 };
+		const struct config_group g = { .name = (char *)names[i], .hold_limit_ms = HOLD_MS, .preferred = -1,
+						.non_owner = n->sim->forwards ? NON_OWNER_FORWARD : NON_OWNER_STANDBY };
 
 		ownership_init(&n->d.ownership[i], &n->d, &g);
 	}

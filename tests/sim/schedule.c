@@ -180,10 +180,39 @@ void schedule_stop(struct sim *s, struct node *n)
 	node_stop(n);
 }
 
+static void send_some(struct sim *s)
+{
+	for (unsigned k = sim_random(s) % 8; k; k--)
+		load_one(s);
+}
+
+/* A link is of use only where there is an owner, and takes a while to come up: more of what needs it, less of what breaks it. */
+static bool forward_act(struct sim *s)
+{
+	switch (sim_random(s) % 8) {
+	case 0:
+		tcp_act(s);
+		return true;
+	case 1:
+		crm_monitor(s);
+		if (!s->partitions)
+			crm_act(s);
+		return true;
+	case 2:
+	case 3:
+	case 4:
+		send_some(s);
+		return true;
+	}
+	return false;
+}
+
 void schedule_act(struct sim *s)
 {
 	struct node *n = &s->node[1 + sim_random(s) % s->nodes];
 
+	if (s->forwards && forward_act(s))
+		return;
 	switch (sim_random(s) % 27) {
 	case 0:
 		if (n->running && schedule_may_fault(s) && !s->partitions)
@@ -213,7 +242,7 @@ void schedule_act(struct sim *s)
 		break;
 	case 8:
 	case 9:
-		s->now += (50 + sim_random(s) % 2000) * 1000000ull;
+		s->now += (50 + sim_random(s) % (s->forwards && sim_random(s) % 4 ? 400 : 2000)) * 1000000ull;
 		break;
 	case 10:
 	case 11:
@@ -247,7 +276,6 @@ void schedule_act(struct sim *s)
 		admin_act(s);
 		break;
 	default:
-		for (unsigned k = sim_random(s) % 8; k; k--)
-			load_one(s);
+		send_some(s);
 	}
 }

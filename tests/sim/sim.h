@@ -2,13 +2,14 @@
 /*
  * The simulator: a whole cluster in one process, one thread, on one seed.
  *
- *   real:      cluster/ (facade, replog, persist), pr-sync/, alua/, media/, core/ (decoder, gates, barriers, reservations, rw,
+ *   real:      cluster/ (facade, replog, persist, link), pr-sync/, alua/, media/, core/ (decoder, gates, barriers, reservations, rw,
  *              range locks, task management, mode pages), daemon/effects.c, ownership.c, modes.c, media.c, tasks.c, sessions.c
  *   simulated: what those touch of the world, by giving the linker other definitions of the same functions:
  *     net.c          cpg_link_*, quorum_watch_*      virtual synchrony, rings, quorum, partitions
  *     fs_calls.c     open, pwrite, fsync …           under the real file store …
  *     machine.c      mailbox_*, worker_*, qb_loop_timer_*, buffers, clock, randomness
  *     disk.c         disk_handler_open               the shared medium
+ *     tcp.c          socket, sendmsg, reactor_sqe …  under the real link: connections that break at any byte
  *
  *   main.c          which schedules, with which planted fault (plant.h); what is printed
  *   sim.c           one schedule: seed, clock, steps, verdict
@@ -59,6 +60,7 @@
 #include "tests/sim/machine.h"
 #include "tests/sim/plant.h"
 #include "tests/sim/schedule.h"
+#include "tests/sim/tcp.h"
 
 struct followed { /* a replicated service with its history; its state for the log */
 	struct node *node;
@@ -98,7 +100,7 @@ struct node {
 	struct lun_entry lun[LUS];
 	struct lu *lus[LUS];
 	struct session session[INITIATORS];
-	struct slot slot[SLOTS];
+	struct slot *slot[SLOTS];
 	struct sim_tmf tmf[TMFS];
 	struct followed followed[FOLLOWED];
 	struct proposer proposer; /* in front of the log's */
@@ -123,6 +125,7 @@ struct node {
 	struct timer timer[TIMERS];
 	struct disk_io *io[IOS];
 	unsigned nio;
+	struct tcp tcp;
 	uint64_t random;
 	/* stable */
 	struct sim_store store;
@@ -144,6 +147,7 @@ struct sim {
 	uint32_t nodes, groups;
 	uint64_t seed, rng, now, steps;
 	bool two_node, device, any_fault, spc2, trace; /* spc2: its initiators prefer RESERVE */
+	bool forwards; /* ports that do not own a group forward */
 	bool skew;	/* some programs are of the version before */
 	bool all_new;	/* … and all nodes have been in one group with the newer one */
 	bool upgrade_all; /* at the end */
@@ -168,18 +172,22 @@ struct sim {
 	uint32_t medium[LUS][BLOCKS_MAX], medium_blocks[LUS];
 	uint64_t medium_epoch[LUS];
 	struct handle *open[LUS][NODES + 1], *closed;
+	struct tcp_socket socket[TCP_SOCKETS];
+	unsigned nsockets; /* that were ever in use */
+	uint32_t link_cut; /* bit: nodes that are cut off from the link network */
 	struct {
 		uint32_t ntexts, acked_text;
 		uint64_t acked; /* the newest generation that was */
 		uint32_t good[TEXTS]; /* by text; bit: nodes that have said that they can take it */
 		bool seed[TEXTS];     /* nobody is asked */
 	} config;
-	uint8_t *acked; /* by value: its write was acknowledged, or taken back for good */
+	struct slot *command[VALUES]; /* by value */
 	uint32_t values;
 	struct crm_group crm[LUS];
 	struct {
 		uint64_t writes, conflicts, reads, pr_good, pr_other, moves, crashes, blackouts, partitions, notready, stops,
-			logins, settings, reserves, tmfs, resizes, compares, owed, starts, resolved, upgrades, refused, heals, torn, generations;
+			logins, settings, reserves, tmfs, resizes, compares, owed, starts, resolved, upgrades, refused, heals, torn, generations,
+			links, forwarded;
 	} count;
 };
 
