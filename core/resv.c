@@ -84,13 +84,30 @@ static enum row view_row(const struct resv_view *v)
 	__builtin_unreachable();
 }
 
-static bool view_has(const struct resv_view *v, const struct nexus_id *id)
+/* The last one that does not begin after id; NULL: all do. */
+static const struct resv_page *page_for(const struct resv_view *v, const struct nexus_id *id)
 {
-	uint32_t lo = 0, hi = v->nregistrants;
+	uint32_t lo = 0, hi = v->npages;
 
 	while (lo < hi) {
 		uint32_t mid = lo + (hi - lo) / 2;
-		int c = nexus_id_cmp(id, &v->registrant[mid]);
+
+		if (nexus_id_cmp(v->page[mid]->registrant[0], id) <= 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo ? v->page[lo - 1] : NULL;
+}
+
+static bool view_has(const struct resv_view *v, const struct nexus_id *id)
+{
+	const struct resv_page *p = page_for(v, id);
+	uint32_t lo = 0, hi = p ? p->n : 0;
+
+	while (lo < hi) {
+		uint32_t mid = lo + (hi - lo) / 2;
+		int c = nexus_id_cmp(id, p->registrant[mid]);
 
 		if (!c)
 			return true;

@@ -35,14 +35,24 @@ enum resv_class {
 
 enum resv_kind { RESV_KIND_NONE, RESV_KIND_PR, RESV_KIND_SPC2 };
 
+/* Some registrants, one after the other: shared by the views in which they are the same, so that a view of many, of which
+ * one has come, costs little more than one of few. */
+struct resv_page {
+	uint32_t refs; /* control thread */
+	uint32_t n;    /* 1 or more */
+	const struct nexus_id *registrant[]; /* sorted by nexus_id_cmp */
+};
+
 struct resv_view {
+	uint32_t refs; /* control thread */
 	uint64_t generation;	/* unique per view over the life of the daemon: never reused, never 0 */
 	enum resv_kind kind;	/* PR: type != PR_NONE */
 	enum pr_type type;
 	bool registrations;	/* any registration exists (SPC-2 commands conflict) */
 	struct nexus_id holder; /* SPC-2, or PR types 1, 3, 5, 6 */
-	uint32_t nregistrants;
-	struct nexus_id registrant[]; /* sorted by nexus_id_cmp */
+	uint32_t nregistrants;	/* of all pages */
+	uint32_t npages;
+	struct resv_page *page[]; /* ascending */
 };
 
 /* What one I_T nexus is under a view; cached per I_T_L nexus with the view's generation. */

@@ -64,7 +64,7 @@ void build_lu_free(struct lu *lu)
 	if (!lu)
 		return;
 	alua_gate_free(lu->gate);
-	free((void *)lu->resv);
+	pr_view_free(lu->resv);
 	free((void *)lu->mode);
 	free((void *)lu->mode_saved);
 	free((char *)lu->disk_params.path);

@@ -167,27 +167,38 @@ static void add_missed_ua(struct change *c, enum ua ua, const struct nexus_id *i
 		change_ua(c, ua, &scope);
 }
 
+static uint32_t registrants_of(const struct resv_view *v, struct nexus_id *out)
+{
+	uint32_t n = 0;
+
+	for (uint32_t k = 0; k < v->npages; k++)
+		for (uint32_t i = 0; i < v->page[k]->n; i++)
+			out[n++] = *v->page[k]->registrant[i];
+	return n;
+}
+
 /* This node's nexuses may have lived on while it was away, and the operations that it missed raised unit attentions
  * (SPC-4 5.13.11): what a snapshot has taken from them shows in the views. */
 static bool tell_missed(struct change *c, const struct resv_view *old, const struct resv_view *now)
 {
-	uint32_t n = 0;
+	uint32_t all, n = 0;
 
 	if (!old || !old->nregistrants)
 		return true;
-	c->missed = calloc(old->nregistrants, sizeof(*c->missed));
+	c->missed = calloc(old->nregistrants + (now ? now->nregistrants : 0), sizeof(*c->missed));
 	if (!c->missed)
 		return false;
-	for (uint32_t i = 0; i < old->nregistrants; i++) {
+	all = registrants_of(old, c->missed);
+	for (uint32_t i = 0; i < all; i++) {
 		struct resv_role role;
 
-		resv_role_of(now, &old->registrant[i], &role);
+		resv_role_of(now, &c->missed[i], &role);
 		if (!role.registered)
-			c->missed[n++] = old->registrant[i];
+			c->missed[n++] = c->missed[i];
 	}
 	add_missed_ua(c, UA_REGISTRATIONS_PREEMPTED, c->missed, n);
 	if (old->type != PR_NONE && now && now->type != old->type)
-		add_missed_ua(c, UA_RESERVATIONS_RELEASED, now->registrant, now->nregistrants);
+		add_missed_ua(c, UA_RESERVATIONS_RELEASED, c->missed + n, registrants_of(now, c->missed + n));
 	return true;
 }
 

@@ -28,7 +28,7 @@ static void job_free(struct job *j)
 	for (uint32_t i = 0; i < j->n; i++) {
 		if (j->ok) { /* else no barrier has run, and a reactor may be reading them */
 			alua_gate_free(j->change[i].old_gate);
-			free((void *)j->change[i].old_resv);
+			pr_view_free(j->change[i].old_resv);
 			free((void *)j->change[i].old_mode);
 			free((void *)j->change[i].old_saved);
 			free(j->change[i].old_wipe);

@@ -34,7 +34,7 @@ struct change {
 	bool wipe_published;
 	struct wipe *old_wipe;
 	uint64_t wipe_id; /* drained when the job ends */
-	struct nexus_id *missed; /* of old_resv's registrants those that are none any more */
+	struct nexus_id *missed; /* of old_resv's registrants those that are none any more; then those there are */
 	struct nexus_id *askers; /* who asked for the port states, and need not be told of them */
 	uint32_t naskers;
 	struct ua_scope abort;

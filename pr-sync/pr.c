@@ -7,8 +7,7 @@
 
 /* ---- predicates ------------------------------------------------------------------------------ */
 
-/* Where id is, or would be, in pr->reg. */
-static uint32_t position(const struct pr *pr, const struct nexus_id *id, bool *found)
+uint32_t pr_position(const struct pr *pr, const struct nexus_id *id, bool *found)
 {
 	uint32_t lo = 0, hi = pr->n;
 
@@ -32,7 +31,7 @@ static uint32_t position(const struct pr *pr, const struct nexus_id *id, bool *f
 struct pr_registrant *pr_find(const struct pr *pr, const struct nexus_id *id)
 {
 	bool found;
-	uint32_t at = position(pr, id, &found);
+	uint32_t at = pr_position(pr, id, &found);
 
 	return found ? pr->reg[at] : NULL;
 }
@@ -88,10 +87,16 @@ void pr_init(struct pr *pr)
 	*pr = (struct pr){ .type = PR_NONE };
 }
 
+void pr_registrant_put(struct pr_registrant *r)
+{
+	if (!--r->refs)
+		free(r);
+}
+
 void pr_fini(struct pr *pr)
 {
 	for (uint32_t i = 0; i < pr->n; i++)
-		free(pr->reg[i]);
+		pr_registrant_put(pr->reg[i]);
 	free(pr->reg);
 	pr_init(pr);
 }
@@ -133,7 +138,7 @@ struct pr_registrant *pr_append(struct pr *pr, const struct nexus_id *id, uint64
 	r = malloc(sizeof(*r));
 	if (!r)
 		return NULL;
-	*r = (struct pr_registrant){ .id = *id, .key = key };
+	*r = (struct pr_registrant){ .id = *id, .key = key, .refs = 1 };
 	pr->reg[pr->n++] = r;
 	return r;
 }
@@ -197,7 +202,7 @@ static bool remove_registrants(struct pr *pr, const struct removal *rm)
 		if (rm->ua && r != rm->untold)
 			tell(rm->ua, &r->id);
 		holder |= r == pr->holder;
-		free(r);
+		pr_registrant_put(r);
 	}
 	pr->n = kept;
 	if (holder || !kept)
@@ -316,7 +321,7 @@ static bool set_key(struct pr *pr, struct spares *spares, const struct nexus_id 
 {
 	struct pr_registrant *r;
 	bool found;
-	uint32_t at = position(pr, id, &found);
+	uint32_t at = pr_position(pr, id, &found);
 
 	if (found) {
 		if (replace)
@@ -324,7 +329,7 @@ static bool set_key(struct pr *pr, struct spares *spares, const struct nexus_id 
 		return false;
 	}
 	r = spares->r[--spares->n];
-	*r = (struct pr_registrant){ .id = *id, .key = key };
+	*r = (struct pr_registrant){ .id = *id, .key = key, .refs = 1 };
 	insert(pr, at, r);
 	return true;
 }

@@ -42,8 +42,9 @@ enum pr_action { /* PERSISTENT RESERVE OUT service actions, SPC-4 table 209 */
 #define PR_LU_SCOPE 0
 
 struct pr_registrant {
-	struct nexus_id id;
-	uint64_t key; /* never 0 */
+	struct nexus_id id; /* does not change */
+	uint64_t key;	    /* never 0 */
+	uint32_t refs;	    /* struct pr's, and those of the views that name it (pr_view.c) */
 };
 
 struct pr {
@@ -120,6 +121,9 @@ static inline bool pr_type_registrants_only(enum pr_type t)
 	return t == PR_WRITE_EXCLUSIVE_RO || t == PR_EXCLUSIVE_ACCESS_RO;
 }
 
+/* Where id is, or would be, in pr->reg. */
+uint32_t pr_position(const struct pr *pr, const struct nexus_id *id, bool *found);
+
 /* The registrant, or NULL. */
 struct pr_registrant *pr_find(const struct pr *pr, const struct nexus_id *id);
 
@@ -129,6 +133,9 @@ bool pr_is_holder(const struct pr *pr, const struct pr_registrant *r);
 /* Adds a registrant when state is rebuilt: ids have to come in ascending order, key must not be 0.
  * NULL: out of order, key 0, too many (errno EINVAL) or no memory (errno ENOMEM). */
 struct pr_registrant *pr_append(struct pr *pr, const struct nexus_id *id, uint64_t key);
+
+/* One reference less; the last one frees it. */
+void pr_registrant_put(struct pr_registrant *r);
 
 /* Performs op. 0, with the outcome filled (pr_outcome_fini() it); -ENOMEM: nothing has changed.
  * A status other than GOOD has changed nothing either. */

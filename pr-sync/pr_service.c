@@ -77,6 +77,7 @@ struct pr_lu *pr_lus_get(struct pr_lus *s, const char *name)
 void pr_lus_fini(struct pr_lus *s)
 {
 	for (uint32_t i = 0; i < s->n; i++) {
+		pr_view_free(s->lu[i]->view);
 		pr_fini(&s->lu[i]->pr);
 		free(s->lu[i]);
 	}
@@ -332,58 +333,11 @@ bool pr_service_spc2_holds(const struct pr_service *svc, const struct nexus_id *
 	return false;
 }
 
-static bool lingers(const struct pr_service *svc, const struct pr_lu *lu)
-{
-	return lu->lingers_node && svc->may_live.fn &&
-	       svc->may_live.fn(svc->may_live.arg, lu->lingers_node);
-}
-
 bool pr_service_lingers(const struct pr_service *svc, const char *name)
 {
 	const struct pr_lu *lu = pr_lus_find(&svc->lus, name);
 
 	return lu && lu->lingers_node;
-}
-
-static void view_fill(struct resv_view *v, const struct pr_lu *lu)
-{
-	const struct pr *pr = &lu->pr;
-
-	v->registrations = pr->n > 0;
-	v->nregistrants = pr->n;
-	for (uint32_t i = 0; i < pr->n; i++)
-		v->registrant[i] = pr->reg[i]->id;
-	v->type = pr->type;
-	if (lu->spc2_reserved) {
-		v->kind = RESV_KIND_SPC2;
-		v->holder = lu->spc2_holder;
-	} else if (lu->lingers_node) {
-		v->kind = RESV_KIND_SPC2;
-		v->holder = lu->lingers_holder;
-	} else if (pr->type != PR_NONE) {
-		v->kind = RESV_KIND_PR;
-		if (pr->holder)
-			v->holder = pr->holder->id;
-	}
-}
-
-int pr_service_view(struct pr_service *svc, const char *name, struct resv_view **view)
-{
-	struct pr_lu *lu = pr_lus_find(&svc->lus, name);
-	struct resv_view *v;
-
-	*view = NULL;
-	if (lu && !lingers(svc, lu))
-		lu->lingers_node = 0;
-	if (!lu || (!lu->pr.n && !lu->spc2_reserved && !lu->lingers_node))
-		return 0;
-	v = calloc(1, sizeof(*v) + lu->pr.n * sizeof(v->registrant[0]));
-	if (!v)
-		return -ENOMEM;
-	v->generation = ++svc->generation;
-	view_fill(v, lu);
-	*view = v;
-	return 0;
 }
 
 void pr_service_msg_reset(struct wbuf *b, const char *lu)

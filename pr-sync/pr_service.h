@@ -35,6 +35,7 @@ struct pr_lu {
 	/* This node's own, not replicated: whose ended with the member that is lost; 0: nobody's. */
 	uint32_t lingers_node;
 	struct nexus_id lingers_holder;
+	struct resv_view *view; /* the last one given out, for what the next has in common with it; or NULL */
 };
 
 struct pr_lus { /* the replicated state */
@@ -73,11 +74,13 @@ static inline struct service pr_service_row(struct pr_service *svc)
 const struct pr_lu *pr_service_find(const struct pr_service *svc, const char *lu);
 
 /*
- * A fresh view for the data path (core/resv.h), to be published by the caller and freed with free()
- * after a grace period. 0 with *view, which is NULL when nothing is reserved or registered;
- * -ENOMEM.
+ * A fresh view for the data path (core/resv.h), to be published by the caller and freed with
+ * pr_view_free() after a grace period; it may outlive svc. 0 with *view, which is NULL when nothing
+ * is reserved or registered; -ENOMEM. (pr_view.c)
  */
 int pr_service_view(struct pr_service *svc, const char *lu, struct resv_view **view);
+/* Takes NULL. Control thread. */
+void pr_view_free(const struct resv_view *v);
 
 /* Does a reservation linger on this logical unit? When a member that was lost is known to be off, those of which this is
  * true are to be published anew. */

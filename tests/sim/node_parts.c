@@ -121,7 +121,7 @@ static void free_lu(struct node *n, unsigned i)
 			left[k]->ops->close(left[k]);
 	ownership_fini(o);
 	alua_gate_free(lu->gate);
-	free((void *)lu->resv);
+	pr_view_free(lu->resv);
 	free((void *)lu->mode);
 	free((void *)lu->mode_saved);
 	lu_free(lu);

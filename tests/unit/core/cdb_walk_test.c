@@ -391,14 +391,18 @@ static void reserved(struct fake_target *f, const struct cdb_row *row, const str
 	static const enum pr_type types[] = { PR_WRITE_EXCLUSIVE,    PR_EXCLUSIVE_ACCESS,   PR_WRITE_EXCLUSIVE_RO,
 					      PR_EXCLUSIVE_ACCESS_RO, PR_WRITE_EXCLUSIVE_AR, PR_EXCLUSIVE_ACCESS_AR };
 	static uint64_t generation;
-	struct resv_view *view = calloc(1, sizeof(*view) + sizeof(view->registrant[0]));
+	struct resv_page *page = calloc(1, sizeof(*page) + sizeof(page->registrant[0]));
+	struct resv_view *view = calloc(1, sizeof(*view) + sizeof(view->page[0]));
 	const struct nexus_id other = { 7, "iqn.2026-11.test:other,i,0x1" };
 
+	page->n = 1;
+	page->registrant[0] = &f->nexus.id;
+	view->page[0] = page;
 	for (unsigned t = 0; t < sizeof(types) / sizeof(types[0]); t++)
 		for (enum role role = STRANGER; role <= HOLDER; role++) {
 			*view = (struct resv_view){ .generation = ++generation, .kind = RESV_KIND_PR, .type = types[t],
-						    .registrations = true, .nregistrants = role != STRANGER };
-			view->registrant[0] = f->nexus.id;
+						    .registrations = true, .nregistrants = role != STRANGER,
+						    .npages = role != STRANGER };
 			view->holder = role == HOLDER ? f->nexus.id : other;
 			f->lu->resv = view;
 			run(f, c);
@@ -416,6 +420,7 @@ static void reserved(struct fake_target *f, const struct cdb_row *row, const str
 			fail_msg("%s: SPC-2 reservation, holder %d: status %02xh", row->name, holder, f->cmd.status);
 	}
 	free(view);
+	free(page);
 }
 
 static void reservations(void **state)

@@ -356,14 +356,14 @@ static void views_are_fresh_and_tell_the_truth(void **state)
 	assert_int_equal(v->type, PR_WRITE_EXCLUSIVE_RO);
 	assert_true(v->registrations);
 	assert_int_equal(v->nregistrants, 2);
-	assert_true(nexus_id_eq(&v->registrant[0], &a) && nexus_id_eq(&v->registrant[1], &b));
+	assert_true(nexus_id_eq(v->page[0]->registrant[0], &a) && nexus_id_eq(v->page[0]->registrant[1], &b));
 	assert_true(nexus_id_eq(&v->holder, &a));
-	free(v);
-	free(w);
+	pr_view_free(v);
+	pr_view_free(w);
 	assert_int_equal(pr_service_view(f->x, "disk0", &v), 0);
 	assert_int_equal(v->kind, RESV_KIND_SPC2);
 	assert_true(nexus_id_eq(&v->holder, &c));
-	free(v);
+	pr_view_free(v);
 }
 
 /* ---- snapshot -------------------------------------------------------------------------------- */
@@ -381,7 +381,7 @@ static bool held_by(struct fixture *f, const struct nexus_id *id)
 
 	assert_int_equal(pr_service_view(f->x, "disk0", &v), 0);
 	held = v && v->kind == RESV_KIND_SPC2 && nexus_id_eq(&v->holder, id);
-	free(v);
+	pr_view_free(v);
 	return held;
 }
 
