@@ -111,7 +111,7 @@ static int start_parts(struct cluster *c, const struct cluster_params *p, char *
 	if (code)
 		return code;
 	c->worker_runs = true;
-	persist_init(&c->persist, c->store, &c->worker);
+	persist_init(&c->persist, c->store, &c->worker, replog_version(c->log));
 	return cluster_connect(c, p);
 }
 

@@ -13,8 +13,11 @@ static void start(struct persist *p);
 
 static struct store_batch *next_batch(struct persist *p)
 {
-	if (!p->next)
+	if (!p->next) {
 		p->next = store_batch_new();
+		if (p->next)
+			store_batch_allow_patches(p->next, p->version > 1);
+	}
 	p->nomem |= !p->next;
 	return p->next;
 }
@@ -60,9 +63,9 @@ static void start(struct persist *p)
 	worker_queue(p->worker, &p->work);
 }
 
-void persist_init(struct persist *p, struct store *store, struct worker *worker)
+void persist_init(struct persist *p, struct store *store, struct worker *worker, uint32_t version)
 {
-	*p = (struct persist){ .store = store, .worker = worker };
+	*p = (struct persist){ .store = store, .worker = worker, .version = version };
 	CDS_INIT_LIST_HEAD(&p->waiting);
 	CDS_INIT_LIST_HEAD(&p->running);
 }
@@ -120,8 +123,11 @@ void persist_version(struct persist *p, uint32_t version)
 	struct store_batch *b = next_batch(p);
 	uint32_t value = htole32(version);
 
-	if (b)
-		store_batch_put(b, PERSIST_VERSION_KEY, &value, version > 1 ? sizeof(value) : 0);
+	p->version = version;
+	if (!b)
+		return;
+	store_batch_allow_patches(b, version > 1);
+	store_batch_put(b, PERSIST_VERSION_KEY, &value, version > 1 ? sizeof(value) : 0);
 }
 
 void persist_clear(struct persist *p)

@@ -29,11 +29,13 @@ struct persist {
 	struct cds_list_head running; /* for the commit under way */
 	struct store_batch *batch;    /* of the commit under way; NULL: none */
 	struct work work;
+	uint32_t version; /* of the protocol, in use: from 2 on values may be stored as patches */
 	int err;
 	bool nomem;
 };
 
-void persist_init(struct persist *p, struct store *store, struct worker *worker);
+/* version: of the protocol, with which the store was written. */
+void persist_init(struct persist *p, struct store *store, struct worker *worker, uint32_t version);
 /* After the worker has ended and its answers are in: what is left is committed here. */
 void persist_fini(struct persist *p);
 

@@ -45,6 +45,11 @@ void store_batch_put(struct store_batch *b, const char *key, const void *value, 
 	batch_change(b, len ? CHANGE_PUT : CHANGE_FORGET, key, value, len);
 }
 
+void store_batch_allow_patches(struct store_batch *b, bool allowed)
+{
+	b->patches = allowed;
+}
+
 size_t store_batch_count(const struct store_batch *b)
 {
 	return b->count;

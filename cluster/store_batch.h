@@ -6,7 +6,12 @@
 #include "cluster/store.h"
 #include "core/service.h"
 
-enum change_kind { CHANGE_PUT = 1, CHANGE_FORGET = 2, CHANGE_CLEAR = 3 };
+enum change_kind {
+	CHANGE_PUT = 1,
+	CHANGE_FORGET = 2,
+	CHANGE_CLEAR = 3,
+	CHANGE_PATCH = 4, /* in the file only: the value is what is different from the last (store_patch.h) */
+};
 
 struct change_head { /* little-endian, followed by key and value */
 	uint8_t kind, reserved;
@@ -17,6 +22,7 @@ struct change_head { /* little-endian, followed by key and value */
 struct store_batch {
 	struct wbuf body;
 	size_t count;
+	bool patches;
 	int err;
 };
 

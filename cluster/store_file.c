@@ -15,7 +15,8 @@
 
 #include <urcu/compiler.h>
 
-#include "cluster/store_batch.h"
+#include "cluster/store_entries.h"
+#include "cluster/store_patch.h"
 
 static const char file_magic[8] = { 'S', 'a', 'n', 'd', 'e', 'm', 'S', '1' };
 #define RECORD_MAX (512u << 20)
@@ -25,22 +26,14 @@ struct record_head {
 	uint32_t len, crc;
 };
 
-struct entry {
-	char *key;
-	uint8_t *value;
-	size_t len;
-};
-
 struct store_file {
 	struct store store;
 	char *dir;
 	int dirfd, lockfd, fd;
 	off_t end;	 /* of the log */
-	size_t kept;	 /* bytes the entries take in a log */
-	size_t compact_min;
+	size_t compact_min, patch_min;
 	int failed;	 /* the first error of a write: sticky */
-	struct entry *entry; /* by key */
-	size_t nentries, cap;
+	struct store_entries entries;
 };
 
 static int complain(char *err, size_t errlen, int code, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
@@ -60,123 +53,6 @@ static uint32_t record_crc(uint32_t len, const uint8_t *body)
 	uint32_t crc = crc32_iscsi((unsigned char *)&le, sizeof(le), ~0u);
 
 	return ~crc32_iscsi((unsigned char *)body, len, crc);
-}
-
-/* ---- the entries in memory --------------------------------------------------------------------- */
-
-static size_t entry_size(const struct entry *e)
-{
-	return sizeof(struct change_head) + strlen(e->key) + e->len;
-}
-
-static bool entry_find(const struct store_file *s, const char *key, size_t *at)
-{
-	size_t lo = 0, hi = s->nentries;
-
-	while (lo < hi) {
-		size_t mid = (lo + hi) / 2;
-		int c = strcmp(s->entry[mid].key, key);
-
-		if (!c) {
-			*at = mid;
-			return true;
-		}
-		if (c < 0)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	*at = lo;
-	return false;
-}
-
-static void entry_forget(struct store_file *s, const char *key)
-{
-	size_t at;
-
-	if (!entry_find(s, key, &at))
-		return;
-	s->kept -= entry_size(&s->entry[at]);
-	free(s->entry[at].key);
-	free(s->entry[at].value);
-	s->nentries--;
-	memmove(&s->entry[at], &s->entry[at + 1], (s->nentries - at) * sizeof(s->entry[0]));
-}
-
-static int entry_put(struct store_file *s, const char *key, const uint8_t *value, size_t len)
-{
-	struct entry e = { strdup(key), malloc(len), len };
-	size_t at;
-
-	if (s->nentries == s->cap) {
-		size_t cap = s->cap ? 2 * s->cap : 64;
-		struct entry *p = reallocarray(s->entry, cap, sizeof(*p));
-
-		if (p) {
-			s->entry = p;
-			s->cap = cap;
-		}
-	}
-	if (!e.key || !e.value || s->nentries == s->cap) {
-		free(e.key);
-		free(e.value);
-		return -ENOMEM;
-	}
-	memcpy(e.value, value, len);
-	entry_forget(s, key);
-	entry_find(s, key, &at);
-	memmove(&s->entry[at + 1], &s->entry[at], (s->nentries - at) * sizeof(s->entry[0]));
-	s->entry[at] = e;
-	s->nentries++;
-	s->kept += entry_size(&e);
-	return 0;
-}
-
-static void entry_clear(struct store_file *s)
-{
-	while (s->nentries)
-		entry_forget(s, s->entry[s->nentries - 1].key);
-}
-
-/* As store_batch.h makes them: a key but for CLEAR, a value for PUT alone. */
-static bool change_good(unsigned kind, size_t klen, size_t vlen)
-{
-	if (kind < CHANGE_PUT || kind > CHANGE_CLEAR)
-		return false;
-	return (klen > 0) == (kind != CHANGE_CLEAR) && (vlen > 0) == (kind == CHANGE_PUT);
-}
-
-/* One batch, changes in order. -EBADMSG where it is not well-formed. */
-static int batch_apply(struct store_file *s, const uint8_t *p, size_t len)
-{
-	char key[STORE_KEY_MAX + 1];
-	int err = 0;
-
-	while (len && !err) {
-		struct change_head h;
-		size_t klen, vlen;
-
-		if (len < sizeof(h))
-			return -EBADMSG;
-		memcpy(&h, p, sizeof(h));
-		klen = le16toh(h.klen);
-		vlen = le32toh(h.vlen);
-		if (klen > STORE_KEY_MAX || len - sizeof(h) < klen || len - sizeof(h) - klen < vlen)
-			return -EBADMSG;
-		memcpy(key, p + sizeof(h), klen);
-		key[klen] = 0;
-		if (strlen(key) != klen || !change_good(h.kind, klen, vlen))
-			return -EBADMSG;
-		if (h.kind == CHANGE_PUT)
-			err = entry_put(s, key, p + sizeof(h) + klen, vlen);
-		else if (h.kind == CHANGE_FORGET)
-			entry_forget(s, key);
-		else
-			entry_clear(s);
-		p += sizeof(h) + klen + vlen;
-		len -= sizeof(h) + klen + vlen;
-	}
-	return err;
 }
 
 /* ---- reading --------------------------------------------------------------------------------- */
@@ -250,7 +126,7 @@ static int load_records(struct store_file *s, const uint8_t *p, size_t len, char
 					"restore the file, or move it away: this node then takes the state of the other nodes",
 					s->dir, at);
 		}
-		code = batch_apply(s, p + at + sizeof(h), n);
+		code = store_entries_apply(&s->entries, p + at + sizeof(h), n);
 		if (code)
 			return complain(err, errlen, code, "%s/state.log: the record at byte %zu was not written by this "
 					"version: %s", s->dir, at, strerror(-code));
@@ -356,13 +232,80 @@ static int append(struct store_file *s, int fd, off_t *end, const struct wbuf *b
 	return err;
 }
 
+/* Does the rest of a batch have another word about this key? */
+static bool changed_again(const uint8_t *p, size_t left, const char *key)
+{
+	struct store_change c;
+
+	while (left && store_change_next(&p, &left, &c))
+		if (c.kind == CHANGE_CLEAR || !strcmp(c.key, key))
+			return true;
+	return false;
+}
+
+static bool patch_of(const struct store_file *s, const struct store_change *c, struct wbuf *patch)
+{
+	const struct store_entry *e;
+	size_t at;
+
+	if (c->kind != CHANGE_PUT || c->len < s->patch_min || !store_entries_find(&s->entries, c->key, &at))
+		return false;
+	e = &s->entries.entry[at];
+	return store_patch_make(patch, e->value, e->len, c->value, c->len) && !patch->err;
+}
+
+static void batch_change_short(struct store_file *s, struct store_batch *to, const struct store_change *c)
+{
+	struct wbuf patch = { 0 };
+
+	if (patch_of(s, c, &patch)) {
+		batch_change(to, CHANGE_PATCH, c->key, patch.data, patch.len);
+		s->entries.patched += c->len;
+	} else {
+		batch_change(to, c->kind, c->key, c->value, c->len);
+	}
+	wbuf_fini(&patch);
+}
+
+/* The same in fewer bytes: the last word about each key, as a patch of what it has where that is shorter. */
+static void batch_shorten(struct store_file *s, struct store_batch *to, const struct store_batch *b)
+{
+	const uint8_t *p = b->body.data;
+	size_t left = b->body.len;
+	bool cleared = false;
+	struct store_change c;
+
+	while (left && store_change_next(&p, &left, &c)) {
+		if (changed_again(p, left, c.key))
+			continue;
+		cleared |= c.kind == CHANGE_CLEAR;
+		if (cleared)
+			batch_change(to, c.kind, c.key, c.value, c.len);
+		else
+			batch_change_short(s, to, &c);
+	}
+}
+
+static int append_batch(struct store_file *s, const struct store_batch *b)
+{
+	struct store_batch shorter = { 0 };
+	int err;
+
+	if (!b->patches)
+		return append(s, s->fd, &s->end, &b->body);
+	batch_shorten(s, &shorter, b);
+	err = shorter.err ? shorter.err : append(s, s->fd, &s->end, &shorter.body);
+	wbuf_fini(&shorter.body);
+	return err;
+}
+
 static int write_compacted(struct store_file *s, int fd, off_t *end)
 {
 	struct store_batch b = { 0 };
 	int err;
 
-	for (size_t i = 0; i < s->nentries; i++)
-		batch_change(&b, CHANGE_PUT, s->entry[i].key, s->entry[i].value, s->entry[i].len);
+	for (size_t i = 0; i < s->entries.n; i++)
+		batch_change(&b, CHANGE_PUT, s->entries.entry[i].key, s->entries.entry[i].value, s->entries.entry[i].len);
 	*end = sizeof(file_magic);
 	err = b.body.err ? b.body.err : write_all(fd, file_magic, sizeof(file_magic), 0);
 	if (!err && b.body.len)
@@ -392,7 +335,16 @@ static int compact(struct store_file *s)
 	close(s->fd);
 	s->fd = fd;
 	s->end = end;
+	s->entries.patched = 0;
 	return fsync(s->dirfd) ? -errno : 0;
+}
+
+/* Where patches are not allowed any more, none may be left either. */
+static bool needs_compaction(const struct store_file *s, bool patches)
+{
+	if (s->entries.patched && (!patches || s->entries.patched / STORE_PATCHED_MAX > s->entries.kept))
+		return true;
+	return (size_t)s->end > s->compact_min && (size_t)s->end > 2 * s->entries.kept + sizeof(file_magic);
 }
 
 static int file_commit(struct store *store, const struct store_batch *b)
@@ -406,12 +358,12 @@ static int file_commit(struct store *store, const struct store_batch *b)
 		return err;
 	if (b->body.len > RECORD_MAX)
 		return -EINVAL;
-	err = append(s, s->fd, &s->end, &b->body);
+	err = append_batch(s, b);
 	if (!err && fdatasync(s->fd))
 		err = -errno;
 	if (!err)
-		err = batch_apply(s, b->body.data, b->body.len);
-	if (!err && (size_t)s->end > s->compact_min && (size_t)s->end > 2 * s->kept + sizeof(file_magic))
+		err = store_entries_apply(&s->entries, b->body.data, b->body.len);
+	if (!err && needs_compaction(s, b->patches))
 		err = compact(s);
 	s->failed = err;
 	return err;
@@ -421,8 +373,8 @@ static int file_each(struct store *store, store_each_fn fn, void *arg)
 {
 	struct store_file *s = caa_container_of(store, struct store_file, store);
 
-	for (size_t i = 0; i < s->nentries; i++) {
-		int r = fn(arg, s->entry[i].key, s->entry[i].value, s->entry[i].len);
+	for (size_t i = 0; i < s->entries.n; i++) {
+		int r = fn(arg, s->entries.entry[i].key, s->entries.entry[i].value, s->entries.entry[i].len);
 
 		if (r)
 			return r;
@@ -440,8 +392,7 @@ static void file_close(struct store *store)
 {
 	struct store_file *s = caa_container_of(store, struct store_file, store);
 
-	entry_clear(s);
-	free(s->entry);
+	store_entries_fini(&s->entries);
 	close_fd(s->fd);
 	close_fd(s->lockfd);
 	close_fd(s->dirfd);
@@ -483,6 +434,7 @@ int store_file_open(const char *dir, struct store **out, char *err, size_t errle
 	s->store.ops = &file_ops;
 	s->dirfd = s->lockfd = s->fd = -1;
 	s->compact_min = STORE_COMPACT_MIN;
+	s->patch_min = STORE_PATCH_MIN;
 	s->dir = strdup(dir);
 	code = s->dir ? open_files(s, err, errlen) : -ENOMEM;
 	if (!code)
@@ -499,4 +451,9 @@ int store_file_open(const char *dir, struct store **out, char *err, size_t errle
 void store_file_compact_min(struct store *store, size_t min)
 {
 	caa_container_of(store, struct store_file, store)->compact_min = min;
+}
+
+void store_file_patch_min(struct store *store, size_t min)
+{
+	caa_container_of(store, struct store_file, store)->patch_min = min;
 }

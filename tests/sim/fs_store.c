@@ -11,6 +11,7 @@
 #include "tests/sim/sim.h"
 
 #define COMPACT_MIN 2000 /* so that it happens */
+#define PATCH_MIN 64	 /* as well */
 
 static void count_it(struct store_batch *to, const uint8_t *p, size_t len)
 {
@@ -41,6 +42,7 @@ static struct store_batch *batch_planted(enum plant plant, const struct store_ba
 	const uint8_t *p = b->body.data;
 	struct change_head h;
 
+	store_batch_allow_patches(to, b->patches);
 	for (size_t at = 0; at < b->body.len; at += le32toh(h.vlen)) {
 		char key[STORE_KEY_MAX + 1] = "";
 
@@ -89,6 +91,7 @@ int __wrap_store_file_open(const char *dir, struct store **out, char *err, size_
 	if (rc)
 		return rc;
 	store_file_compact_min(n->store.real, COMPACT_MIN);
+	store_file_patch_min(n->store.real, PATCH_MIN);
 	n->store.store.ops = &ops;
 	*out = &n->store.store;
 	return 0;

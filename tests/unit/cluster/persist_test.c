@@ -71,7 +71,7 @@ static int set_up(void **state)
 	pthread_cond_init(&worker.more, NULL);
 	committed[0] = 0;
 	commit_err = 0;
-	persist_init(&persist, &store, &worker);
+	persist_init(&persist, &store, &worker, 1);
 	return 0;
 }
 

@@ -145,7 +145,7 @@ static void record_store(const char *prefix)
 
 	assert_non_null(mkdtemp(dir));
 	assert_int_equal(store_file_open(dir, &store, err, sizeof(err)), 0);
-	persist_init(&p, store, NULL);
+	persist_init(&p, store, NULL, 1);
 	replog_each_durable(talk.side[1].log, keep_one, &p);
 	replog_lineage(talk.side[1].log, &l);
 	persist_lineage(&p, &l);
