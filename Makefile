@@ -194,7 +194,7 @@ check-asan: deps
 
 check-tsan: deps
 	@$(MAKE) --no-print-directory $(JOBS) $(TSAN) $(BUILD)/tsan/sandemd unit-bin
-	@tests/check $(BUILD)/tsan unit conformance
+	@tests/check $(BUILD) unit-tsan conformance-tsan
 
 FUZZ_SECONDS ?= 60
 FUZZ_CC ?= clang
