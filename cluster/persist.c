@@ -140,7 +140,6 @@ void persist_clear(struct persist *p)
 
 void persist_wait(struct persist *p, struct persist_waiter *w)
 {
-	CDS_INIT_LIST_HEAD(&w->link);
 	cds_list_add_tail(&w->link, &p->waiting);
 	start(p);
 }

@@ -169,7 +169,10 @@ static void who_waits_for_nothing_is_told_all_the_same(void **state)
 	persist_wait(&persist, &a.w);
 	work();
 	assert_true(a.told == 1 && a.ok);
-	assert_string_equal(committed, "\n");
+	persist_wait(&persist, &a.w); /* not even a batch */
+	work();
+	assert_true(a.told == 2 && a.ok);
+	assert_string_equal(committed, "\n\n");
 }
 
 static void what_is_added_after_a_clear_is_the_whole_content(void **state)
@@ -182,6 +185,20 @@ static void what_is_added_after_a_clear_is_the_whole_content(void **state)
 	persist_wait(&persist, &a.w);
 	work();
 	assert_string_equal(committed, "clear pr/lun0=lun0 \n");
+}
+
+static void a_key_may_be_as_long_as_the_store_takes(void **state)
+{
+	struct waiter a = { .w.done = waiter_done };
+	char object[STORE_KEY_MAX - sizeof("pr/") + 2] = "", want[sizeof(committed)];
+
+	(void)state;
+	memset(object, 'x', sizeof(object) - 1);
+	persist_object(&persist, &keeping, object);
+	persist_wait(&persist, &a.w);
+	work();
+	snprintf(want, sizeof(want), "pr/%s=%s \n", object, object);
+	assert_string_equal(committed, want);
 }
 
 /* The daemon ends while a commit is queued and another one is waited for. */
@@ -292,7 +309,7 @@ static void a_lineage_comes_back_as_it_was(void **state)
 /* A node that was never in a cluster claims nothing, and version 1 has no such key (an older program refuses it). */
 static void what_there_is_not_is_forgotten(void **state)
 {
-	struct replog_lineage l = { .version = 1 };
+	struct replog_lineage l = { .version = 1, .position = 7 };
 	struct waiter a = { .w.done = waiter_done };
 
 	(void)state;
@@ -393,6 +410,7 @@ int main(void)
 		PERSIST_TEST(what_comes_during_a_commit_is_the_next_one),
 		PERSIST_TEST(who_waits_for_nothing_is_told_all_the_same),
 		PERSIST_TEST(what_is_added_after_a_clear_is_the_whole_content),
+		PERSIST_TEST(a_key_may_be_as_long_as_the_store_takes),
 		PERSIST_TEST(the_end_commits_what_is_left),
 		PERSIST_TEST(a_failure_is_told_to_those_whose_changes_it_met),
 		PERSIST_TEST(memory_shortage_is_a_failure),
