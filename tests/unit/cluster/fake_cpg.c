@@ -33,6 +33,11 @@ static int toy_apply(void *state, struct apply *a, const uint8_t *msg, size_t le
 	memcpy(&op, msg, sizeof(op));
 	if (op.cell >= TOY_CELLS)
 		return -EBADMSG;
+	if (t->no_memory)
+		return -ENOMEM;
+	apply_result(a, &t->count, sizeof(t->count));
+	if (op.asks)
+		return 0;
 	t->cell[op.cell] = op.value;
 	t->count++;
 	if (op.value && op.value <= TOY_OPS)
@@ -465,6 +470,24 @@ void fake_start(struct fake *f, uint32_t node)
 		n->partition = 0;
 	confchg(f, n->partition, partition_mask(f, n->partition), 1u << node, 0, 0);
 	quorum_update(f);
+}
+
+void fake_begin(struct fake *f, uint32_t nodes, uint32_t version_max)
+{
+	fake_init(f, nodes, 42);
+	f->trace = getenv("TRACE") != NULL;
+	for (uint32_t i = 1; i <= nodes; i++) {
+		f->node[i].version_max = version_max;
+		fake_start(f, i);
+	}
+}
+
+void fake_up(struct fake *f, uint32_t nodes, uint32_t version_max)
+{
+	fake_begin(f, nodes, version_max);
+	fake_settle(f);
+	for (uint32_t i = 1; i <= nodes; i++)
+		assert_true(fake_serving(f, i));
 }
 
 static void memory_gone(struct fake_node *n)

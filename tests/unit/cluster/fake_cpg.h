@@ -27,12 +27,13 @@ struct toy {
 	uint32_t nmembers;
 	uint32_t lost[FAKE_NODES + 1], joined[FAKE_NODES + 1]; /* how often it was told so of each node */
 	uint32_t restores;
-	bool refuse_restore;
+	bool refuse_restore, no_memory;
 };
 
 struct toy_op {
 	uint32_t cell;	 /* TOY_CELLS and above: malformed */
 	uint32_t persist; /* also raises EFFECT_PERSIST */
+	uint32_t asks;	  /* changes nothing and raises nothing, as what finds the state as it wants it */
 	uint64_t value;
 };
 
@@ -104,6 +105,10 @@ struct fake {
 
 void fake_init(struct fake *f, uint32_t nodes, uint64_t seed);
 void fake_fini(struct fake *f);
+/* All nodes start, with programs that speak up to version_max; TRACE in the environment: with a trace. */
+void fake_begin(struct fake *f, uint32_t nodes, uint32_t version_max);
+/* And all serve. */
+void fake_up(struct fake *f, uint32_t nodes, uint32_t version_max);
 uint64_t fake_random(struct fake *f);
 
 void fake_start(struct fake *f, uint32_t node);		   /* a new process joins the group */

@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Who may speak into the log, what a store may name, and when an answer is due, each at the moment that decides: a
- * member that is slow to hear, to carry out or to store, or is not heard at all. Topology: 2 or 3 members in one process
- * over tests/unit/cluster/fake_cpg.c; node 1 is the longest-standing member, whose part it is to send VIEWs.
+ * Who may speak into the log, and what a store may name, each at the moment that decides: a member that is slow to
+ * hear, to carry out or to store, or is not heard at all. Topology: 2 or 3 members in one process over
+ * tests/unit/cluster/fake_cpg.c; node 1 is the longest-standing member, whose part it is to send VIEWs.
  */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 /* cmocka wants those before it */
 #include <cmocka.h>
@@ -18,22 +17,9 @@
 
 static struct fake fake;
 
-static void begin(uint32_t nodes, uint32_t version_max)
-{
-	fake_init(&fake, nodes, 42);
-	fake.trace = getenv("TRACE") != NULL;
-	for (uint32_t i = 1; i <= nodes; i++) {
-		fake.node[i].version_max = version_max;
-		fake_start(&fake, i);
-	}
-}
-
 static struct fake *up_as(uint32_t nodes, uint32_t version_max)
 {
-	begin(nodes, version_max);
-	fake_settle(&fake);
-	for (uint32_t i = 1; i <= nodes; i++)
-		assert_true(fake_serving(&fake, i));
+	fake_up(&fake, nodes, version_max);
 	return &fake;
 }
 
@@ -135,7 +121,7 @@ static void who_has_left_takes_no_more_operations(void **state)
 	size_t a;
 
 	(void)state;
-	begin(3, REPLOG_VERSION);
+	fake_begin(f, 3, REPLOG_VERSION);
 	f->two_node = true;
 	for (uint32_t i = 1; i <= 3; i++)
 		f->node[i].hold_quorum = true;
@@ -342,7 +328,7 @@ static void before_the_first_membership_every_lost_node_is_waited_for(void **sta
 	struct fake *f = &fake;
 
 	(void)state;
-	begin(2, REPLOG_VERSION);
+	fake_begin(f, 2, REPLOG_VERSION);
 	f->two_node = true;
 	f->node[2].hold_effects = true; /* it has not said that it has the state */
 	fake_settle(f);
@@ -359,109 +345,6 @@ static void before_the_first_membership_every_lost_node_is_waited_for(void **sta
 	fake_fini(f);
 }
 
-/* ---- when an answer is due ---- */
-
-/* P2: also what the lost owner had acknowledged waits until it is known to be off. */
-static void an_owner_that_had_acknowledged_is_waited_for(void **state)
-{
-	struct fake *f = up(3);
-	size_t a;
-
-	(void)state;
-	f->owner[3] = true;
-	f->node[2].hold_effects = true;
-	a = write_one(f, 1);
-	fake_settle(f);
-	fake_crash(f, 3);
-	f->node[2].hold_effects = false;
-	fake_settle(f);
-	assert_true(fake_serving(f, 1) && fake_serving(f, 2));
-	assert_int_equal(f->node[1].toy.nmembers, 2);
-	assert_false(f->proposal[a].finished);
-	fake_fenced(f, 3);
-	fake_settle(f);
-	assert_int_equal(f->proposal[a].status, PROPOSE_OK);
-	fake_fini(f);
-}
-
-typedef size_t (*propose_fn)(struct fake *f, uint32_t node, struct toy_op op);
-
-/* Node 2 waits for its own part only; node 3 has left or is lost, and node 1, which would send the VIEW without it, is
- * slow. */
-static struct fake *up_without_a_view(bool leaves, propose_fn propose, size_t *a)
-{
-	struct fake *f = up(3);
-
-	f->node[2].hold_effects = true;
-	*a = propose(f, 2, (struct toy_op){ .cell = 1, .value = 5 });
-	fake_settle(f);
-	f->node[1].paused = true;
-	if (leaves) {
-		replog_goodbye(f->node[3].log);
-		fake_settle(f);
-		fake_leave(f, 3);
-	} else {
-		fake_crash(f, 3);
-	}
-	fake_settle(f);
-	f->node[2].hold_effects = false;
-	fake_settle(f);
-	assert_true(fake_serving(f, 2));
-	return f;
-}
-
-static void the_view_comes(struct fake *f, size_t a)
-{
-	assert_false(f->proposal[a].finished);
-	f->node[1].paused = false;
-	fake_settle(f);
-	assert_int_equal(f->proposal[a].status, PROPOSE_OK);
-	fake_fini(f);
-}
-
-/* It has the operation, and not the history without it. */
-static void who_has_left_is_waited_for_until_the_next_view(void **state)
-{
-	size_t a;
-	struct fake *f = up_without_a_view(true, fake_propose, &a);
-
-	(void)state;
-	the_view_comes(f, a);
-}
-
-/* Also what waits for no fencing: the other side may be the one that goes on. */
-static void a_lost_member_is_waited_for_until_the_next_view(void **state)
-{
-	size_t a;
-	struct fake *f = up_without_a_view(false, fake_propose_quick, &a);
-
-	(void)state;
-	the_view_comes(f, a);
-}
-
-/* P4: the VIEW is the leader's word, and all have acknowledged; this member has not heard whether it has quorum itself.
- */
-static void nobody_answers_before_it_knows_of_quorum(void **state)
-{
-	for (unsigned knows = 0; knows < 2; knows++) {
-		struct fake *f = up(3);
-		size_t a;
-
-		(void)state;
-		f->node[2].hold_quorum = !knows;
-		f->node[3].hold_effects = true;
-		a = fake_propose_quick(f, 2, (struct toy_op){ .cell = 1, .value = 5 });
-		fake_settle(f);
-		assert_false(f->proposal[a].finished);
-		fake_crash(f, 3);
-		fake_settle(f);
-		assert_int_equal(f->node[2].toy.nmembers, 2); /* the VIEW has come */
-		assert_int_equal(f->proposal[a].status, knows ? PROPOSE_OK : PROPOSE_UNKNOWN);
-		assert_int_equal(fake_serving(f, 2), knows);
-		fake_fini(f);
-	}
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -475,10 +358,6 @@ int main(void)
 		cmocka_unit_test(each_start_from_the_stores_is_an_era),
 		cmocka_unit_test(a_start_is_stored_before_anybody_serves),
 		cmocka_unit_test(before_the_first_membership_every_lost_node_is_waited_for),
-		cmocka_unit_test(an_owner_that_had_acknowledged_is_waited_for),
-		cmocka_unit_test(who_has_left_is_waited_for_until_the_next_view),
-		cmocka_unit_test(a_lost_member_is_waited_for_until_the_next_view),
-		cmocka_unit_test(nobody_answers_before_it_knows_of_quorum),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
