@@ -38,13 +38,12 @@ struct inflight {
 	struct cds_list_head link;
 	uint64_t position;
 	uint32_t pending; /* runs not yet answered, plus one while they are being handed out */
-	bool stale;	  /* of a state that a snapshot has replaced */
+	bool stale;	  /* of a state that a snapshot has replaced: the join waits for it; its position is of another stream */
 	uint32_t nruns;
 	struct inflight_run {
 		struct effects_run run;
 		struct apply apply;
 		struct inflight *inflight;
-		bool done;
 	} *runs;
 };
 

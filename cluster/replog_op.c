@@ -160,14 +160,10 @@ void replog_effects_done(struct replog *r, struct effects_run *run, bool ok)
 	struct inflight_run *ir = caa_container_of(run, struct inflight_run, run);
 
 	replog_enter(r);
-	if (!ir->done) {
-		ir->done = true;
-		ir->inflight->pending--;
-		if (!ok)
-			replog_failf(r, "position %llu (%s) could not be carried out on this node: see the log, repair "
-					"the cause, restart sandemd",
-				     (unsigned long long)run->position, run->service->ops->name);
-	}
+	ir->inflight->pending--;
+	if (!ok)
+		replog_failf(r, "position %llu (%s) could not be carried out on this node: see the log, repair the cause, "
+				"restart sandemd", (unsigned long long)run->position, run->service->ops->name);
 	replog_leave(r);
 }
 
@@ -186,7 +182,7 @@ static void inflight_run(struct replog *r, struct inflight *f)
 
 		if (ir->apply.err)
 			replog_failf(r, "out of memory while applying the log; restart sandemd on this node");
-		if (!ir->run.service || !ir->apply.neffects)
+		if (!ir->apply.neffects)
 			continue;
 		note_persist(r, ir->run.service->ops->id, &ir->apply);
 		ir->inflight = f;
@@ -222,8 +218,8 @@ void op_view(struct replog *r)
 	if (r->version >= 2)
 		r->ack_owed = r->view_position = r->position;
 	r->unconfirmed = false;
-	cds_list_for_each_entry(p, &r->pendings, link)
-		if (open && p->position)
+	if (open)
+		cds_list_for_each_entry(p, &r->pendings, link)
 			p->generation = r->generation;
 }
 
