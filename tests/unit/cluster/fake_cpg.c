@@ -86,17 +86,28 @@ static void toy_snapshot(const void *state, struct wbuf *out)
 	const struct toy *t = state;
 
 	wbuf_put(out, t, offsetof(struct toy, restores));
+	for (uint32_t i = 0; i < t->bulk; i++)
+		wbuf_put(out, &(uint8_t){ i * 7 }, 1);
+}
+
+static bool bulk_good(const uint8_t *p, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		if (p[i] != (uint8_t)(i * 7))
+			return false;
+	return true;
 }
 
 static int toy_restore(void *state, const uint8_t *p, size_t len, char *err, size_t errlen)
 {
 	struct toy *t = state;
+	size_t own = offsetof(struct toy, restores);
 
-	if (len != offsetof(struct toy, restores) || t->refuse_restore) {
+	if (len < own || !bulk_good(p + own, len - own) || t->refuse_restore) {
 		snprintf(err, errlen, "%zu bytes are no toy", len);
 		return -EBADMSG;
 	}
-	memcpy(t, p, len);
+	memcpy(t, p, own);
 	t->restores++;
 	return 0;
 }
@@ -216,6 +227,16 @@ static void multicast(struct fake *f, uint32_t from, const void *msg, size_t len
 void fake_inject(struct fake *f, uint32_t from, const void *msg, size_t len)
 {
 	multicast(f, from, msg, len);
+}
+
+void fake_say(struct fake *f, uint32_t from, struct message *m)
+{
+	struct wbuf out = { 0 };
+
+	message_pack(m, &out);
+	assert_int_equal(out.err, 0);
+	multicast(f, from, out.data, out.len);
+	wbuf_fini(&out);
 }
 
 static bool in_mask(uint32_t mask, uint32_t node)
@@ -453,12 +474,14 @@ void fake_start(struct fake *f, uint32_t node)
 	char name[8], cell[TOY_CELLS][16];
 	struct replog_durable d[TOY_CELLS];
 	static const uint32_t all[FAKE_NODES] = { 1, 2, 3, 4, 5 };
-	struct replog_params p = { .cluster = "fake", .node = node, .node_name = name, .services = s,
+	struct replog_params p = { .cluster = n->cluster ? n->cluster : "fake", .node = node, .node_name = name, .services = s,
 				   .nservices = n->version_max == 1 ? 2 : 3, .version_min = 1,
 				   .version_max = n->version_max ? n->version_max : REPLOG_VERSION,
 				   .nnodes = f->nodes, .first = all, .nfirst = f->nodes, .check_ns = 10000000000ull };
 
 	snprintf(name, sizeof(name), "n%u", node);
+	p.config_digest[0] = n->config;
+	p.fixed_digest[0] = n->fixed;
 	p.incarnation = n->incarnation = fake_random(f);
 	load_disk(n, &p, d, cell);
 	n->log = replog_new(&p, &io);

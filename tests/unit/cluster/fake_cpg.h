@@ -10,6 +10,7 @@
 #define SANDEM_TESTS_FAKE_CPG_H
 
 #include "cluster/replog.h"
+#include "cluster/replog_msg.h"
 
 #define FAKE_NODES 5
 #define TOY_ID 7
@@ -28,6 +29,7 @@ struct toy {
 	uint32_t lost[FAKE_NODES + 1], joined[FAKE_NODES + 1]; /* how often it was told so of each node */
 	uint32_t restores;
 	bool refuse_restore, no_memory;
+	uint32_t bulk; /* bytes that it adds to its snapshots */
 };
 
 struct toy_op {
@@ -59,6 +61,8 @@ struct fake_node {
 	struct toy toy, quick, newer;
 	uint32_t version_max; /* of the program that it starts with; 0: today's. With 1 it has no TOY_NEW_ID */
 	uint32_t version;     /* in use, as it was told; 0: not yet */
+	const char *cluster;  /* that its configuration names; NULL: "fake" */
+	uint8_t config, fixed; /* what the digests of its configuration begin with */
 	uint64_t incarnation;
 	unsigned partition;
 	struct fake_event *head, *tail; /* delivered to it, not taken yet */
@@ -120,6 +124,7 @@ void fake_heal(struct fake *f);				   /* one partition again */
 void fake_device(struct fake *f, unsigned partition);	   /* there is one, and it gives its vote there */
 void fake_fenced(struct fake *f, uint32_t node);	   /* confirmed to everybody else */
 void fake_inject(struct fake *f, uint32_t from, const void *msg, size_t len);
+void fake_say(struct fake *f, uint32_t from, struct message *m); /* as fake_inject */
 
 /* One thing happens somewhere; false when nothing is left to do. */
 bool fake_step(struct fake *f);

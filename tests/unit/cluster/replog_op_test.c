@@ -12,7 +12,6 @@
 /* cmocka wants those before it */
 #include <cmocka.h>
 
-#include "cluster/replog_msg.h"
 #include "tests/unit/cluster/fake_cpg.h"
 
 static struct fake fake;
@@ -57,12 +56,8 @@ static void inject_op(struct fake *f, uint32_t node, uint64_t incarnation)
 {
 	struct toy_op op = { .cell = 2, .value = 7 };
 	struct message m = { .type = MSG_OP, .op = { incarnation, 1000, TOY_ID, (uint8_t *)&op, sizeof(op) } };
-	struct wbuf out = { 0 };
 
-	message_pack(&m, &out);
-	assert_int_equal(out.err, 0);
-	fake_inject(f, node, out.data, out.len);
-	wbuf_fini(&out);
+	fake_say(f, node, &m);
 }
 
 /* It is in the group and has said hello, and has not the state that its operation would be applied to. */
