@@ -55,6 +55,10 @@ static void the_longest_standing_member_sends_it(void **state)
 	restart(f, 3);
 	assert_int_equal(views, 2); /* without it, and with it */
 	assert_int_equal(view_from, 2);
+	restart(f, 1);
+	fake_kill(f, 2);
+	fake_settle(f);
+	assert_int_equal(view_from, 3);
 	fake_fini(f);
 }
 
