@@ -142,21 +142,28 @@ static void who_has_left_takes_no_more_operations(void **state)
 
 /* ---- what a store may name ---- */
 
-/* The others do not wait for it yet, as version 1 has it: what was acknowledged may be missing there. */
+/* Also that of a process that has been named, when it had another state. */
 static void a_copy_is_partial_until_a_view_has_named_its_node(void **state)
 {
-	for (uint32_t version = 1; version <= REPLOG_VERSION; version++) {
-		struct fake *f = up_as(3, version);
+	for (unsigned i = 0; i < 4; i++) {
+		struct fake *f = up_as(3, 1 + i / 2);
 		uint64_t generation = f->node[1].disk.generation;
 
 		(void)state;
 		f->node[1].hold_quorum = true;
-		fake_crash(f, 3);
-		fake_start(f, 3);
+		if (i % 2) {
+			fake_partition(f, 1u << 3);
+			fake_settle(f);
+			fake_heal(f);
+		} else {
+			fake_crash(f, 3);
+			fake_start(f, 3);
+		}
 		fake_settle(f);
 		assert_true(is_synced(f, 1, 3));
 		assert_true(f->node[3].disk.partial);
 		assert_int_equal(f->node[3].disk.generation, generation);
+		assert_false(fake_serving(f, 3));
 		f->node[1].hold_quorum = false;
 		fake_settle(f);
 		assert_true(fake_serving(f, 3));
