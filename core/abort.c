@@ -21,11 +21,35 @@ bool abort_waits_for(const struct scsi_cmd *cmd)
 	return false;
 }
 
+bool abort_asked(const struct scsi_cmd *cmd)
+{
+	return __atomic_load_n(&cmd->aborted, __ATOMIC_ACQUIRE);
+}
+
+static void on_control(struct msg *m)
+{
+	struct core *core = caa_container_of(m, struct core, control_aborted.msg);
+
+	/* whoever is marked from here on posts anew; who was before, and did not, is seen */
+	(void)__atomic_exchange_n(&core->control_aborted.posted, false, __ATOMIC_ACQ_REL);
+	core->control_aborted.fn(core->control_aborted.arg);
+}
+
+static void tell_control(struct core *core)
+{
+	if (!core->control_aborted.fn || __atomic_exchange_n(&core->control_aborted.posted, true, __ATOMIC_ACQ_REL))
+		return;
+	core->control_aborted.msg.fn = on_control;
+	core_post_control(core, &core->control_aborted.msg);
+}
+
 static void mark(struct scsi_cmd *cmd)
 {
-	const struct core *core = cmd->reactor->core;
+	struct core *core = cmd->reactor->core;
 
-	cmd->aborted = true;
+	__atomic_store_n(&cmd->aborted, true, __ATOMIC_RELEASE);
+	if (cmd->state == CMD_CONTROL)
+		tell_control(core);
 	if (cmd->forward && cmd->state == CMD_ADMITTED && core->forward.aborted)
 		core->forward.aborted(core->forward.arg, cmd);
 }

@@ -5,7 +5,7 @@
  *   CMD_HELD      ends at once: done() with aborted
  *   CMD_ADMITTED  its I/O can't be called back: done() with aborted when it ends; the abort waits for it
  *   CMD_FORWARDED likewise, when the owner has said what became of it, or owns the group no more
- *   CMD_CONTROL   done() with aborted when it comes home
+ *   CMD_CONTROL   done() with aborted when it comes home; core->control_aborted hears of it
  *
  * And what its initiator hears (SAM-5 5.3.1, 5.6; SPC-4 7.5.8, TAS):
  *
@@ -39,6 +39,9 @@ void cmd_abort(struct scsi_cmd *cmd, const struct abort_cause *cause);
 
 /* Marks cmd, whose initiator asked for it or is gone: it hears nothing. */
 void cmd_abort_silently(struct scsi_cmd *cmd);
+
+/* Control thread, for one in CMD_CONTROL: whether it is aborted, so that nobody waits for its outcome. */
+bool abort_asked(const struct scsi_cmd *cmd);
 
 /* Whether the end of an aborted command is still to be awaited. */
 bool abort_waits_for(const struct scsi_cmd *cmd);

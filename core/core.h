@@ -79,6 +79,13 @@ struct core {
 		void *arg;
 		bool not_yet; /* as in hook[] */
 	} wipes;
+	struct { /* commands in CMD_CONTROL have been aborted: who keeps some waiting looks which (abort_asked()), and completes
+		  * them. Told once for several, maybe for none. Control thread */
+		void (*fn)(void *arg);
+		void *arg;
+		bool posted; /* atomic */
+		struct msg msg;
+	} control_aborted;
 	struct { /* a logical unit reset, told once, on the node that received it, before it is carried out: what lives
 		  * above core goes back to its state after power on (SPC-2 reservations end). Control thread */
 		void (*fn)(void *arg, struct lu *lu);

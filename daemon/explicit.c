@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "alua/stpg.h"
+#include "core/abort.h"
 #include "core/cmd.h"
 #include "core/log.h"
 #include "core/nexus.h"
@@ -80,6 +81,30 @@ static void answer(struct explicit_move *m, bool ok)
 			cmd_sense(a->cmd, SENSE_STPG_FAILED);
 		free(a);
 	}
+}
+
+static void let_go(struct explicit_move *m)
+{
+	struct asker *a, *next;
+
+	cds_list_for_each_entry_safe(a, next, &m->askers, link) {
+		if (!abort_asked(a->cmd))
+			continue;
+		cds_list_del(&a->link);
+		cmd_good(a->cmd, 0); /* which it does not hear */
+		free(a);
+	}
+	free_if_done(m);
+}
+
+/* What was asked for goes on; who does not wait any more hears of it as all others do (2A/06). */
+static void on_aborted(void *arg)
+{
+	const struct daemon *d = arg;
+
+	for (uint32_t i = 0; i < d->ngroups; i++)
+		if (d->ownership[i].move)
+			let_go(d->ownership[i].move);
 }
 
 static void confirmed(void *cookie, enum propose_status status, const void *result, size_t len)
@@ -156,8 +181,9 @@ static void too_late(void *arg)
 	struct explicit_move *m = arg;
 
 	m->timer_armed = false;
-	log_error("group %s: not on %s after %d s, as SET TARGET PORT GROUPS asked; the initiator is told so",
-		  m->o->group, daemon_node_name(m->o->d, m->node), EXPLICIT_LIMIT_MS / 1000);
+	log_error("group %s: not on %s after %d s, as SET TARGET PORT GROUPS asked%s", m->o->group,
+		  daemon_node_name(m->o->d, m->node), EXPLICIT_LIMIT_MS / 1000,
+		  cds_list_empty(&m->askers) ? "" : "; the initiator is told so");
 	if (m->pid)
 		kill(m->pid, SIGTERM);
 	if (!m->confirming)
@@ -278,6 +304,10 @@ static void set_groups(void *arg, struct scsi_cmd *cmd)
 	struct stpg s;
 
 	(void)arg;
+	if (abort_asked(cmd)) { /* on its way here */
+		cmd_good(cmd, 0);
+		return;
+	}
 	if (cmd->data_out_got < cmd->alloc_len) {
 		cmd_sense(cmd, SENSE_PARAMETER_LIST_LENGTH);
 		return;
@@ -338,6 +368,8 @@ void explicit_wire(struct daemon *d)
 		return;
 	signal(SIGCHLD, SIG_DFL); /* whoever started this daemon may have ignored it: nothing would be left to await */
 	d->core.hook[HOOK_STPG].fn = set_groups;
+	d->core.control_aborted.fn = on_aborted;
+	d->core.control_aborted.arg = d;
 }
 
 void explicit_fini(struct ownership *o)

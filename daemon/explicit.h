@@ -8,7 +8,8 @@
  *      └── GOOD ◀── every member knows it ◀── explicit_look(): NODE is active ◀──── the log ◀───────────────┘
  *
  * The program's exit status 0 says that the request was taken, not that it has been carried out. One move per group at
- * a time; others who want the same wait for it, too. All on the control thread.
+ * a time; others who want the same wait for it, too. A command that is aborted (ABORT TASK, LOGICAL UNIT RESET, the end of its
+ * I_T nexus) ends at once, and the move goes on. All on the control thread.
  */
 #ifndef SANDEM_DAEMON_EXPLICIT_H
 #define SANDEM_DAEMON_EXPLICIT_H
