@@ -15,6 +15,11 @@ static int by_name(const void *a, const void *b)
 	return strcmp(((const struct group *)a)->name, ((const struct group *)b)->name);
 }
 
+static int name_is(const void *name, const void *group)
+{
+	return strcmp(name, ((const struct group *)group)->name);
+}
+
 struct alua_service *alua_service_new(const char *const *groups, size_t n)
 {
 	struct alua_service *svc = calloc(1, sizeof(*svc));
@@ -43,10 +48,52 @@ void alua_service_free(struct alua_service *svc)
 
 struct group *alua_service_find(struct alua_service *svc, const char *group)
 {
+	return bsearch(group, svc->group, svc->ngroups, sizeof(*svc->group), name_is);
+}
+
+const struct group *alua_service_group(struct alua_service *svc, const char *group)
+{
+	static const struct group nobodys = { .phase = GROUP_NONE };
+	const struct group *g = alua_service_find(svc, group);
+
+	return g ? g : &nobodys;
+}
+
+static bool is_named(const struct group *g, const char *const *name, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(g->name, name[i]) == 0)
+			return true;
+	return false;
+}
+
+const struct group *alua_service_held(const struct alua_service *svc, const char *const *name, size_t n)
+{
 	for (size_t i = 0; i < svc->ngroups; i++)
-		if (strcmp(svc->group[i].name, group) == 0)
+		if (svc->group[i].phase != GROUP_NONE && !is_named(&svc->group[i], name, n))
 			return &svc->group[i];
 	return NULL;
+}
+
+int alua_service_take(struct alua_service *svc, const char *const *name, size_t n, uint64_t position)
+{
+	struct group *fresh = calloc(n + 1, sizeof(*fresh));
+
+	if (!fresh)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++) {
+		const struct group *was = alua_service_find(svc, name[i]);
+
+		fresh[i].epoch = position;
+		if (was)
+			fresh[i] = *was;
+		else
+			snprintf(fresh[i].name, sizeof(fresh[i].name), "%s", name[i]);
+	}
+	free(svc->group);
+	svc->group = fresh;
+	svc->ngroups = n;
+	return 0;
 }
 
 bool alua_service_owns(const struct alua_service *svc, uint32_t node)
@@ -226,46 +273,60 @@ out:
 	free(p);
 }
 
-static const char *check(struct alua_service *svc, const Alua__Snapshot *s)
+static const char *check(const Alua__Snapshot *s)
 {
 	if (s->n_member > ALUA_MEMBERS_MAX)
 		return "more members than a cluster can have";
-	if (s->n_group != svc->ngroups)
-		return "it has other LUN groups than the configuration; use the same sandem.yaml on every node";
 	for (size_t i = 0; i < s->n_group; i++) {
-		if (!alua_service_find(svc, s->group[i]->name))
-			return "it names a LUN group that the configuration does not; use the same sandem.yaml on every node";
+		const char *name = s->group[i]->name;
+
+		if (!*name || strlen(name) > LU_NAME_MAX)
+			return "a LUN group has no name, or too long a one";
+		if (i && strcmp(s->group[i - 1]->name, name) >= 0)
+			return "its LUN groups are not in the order of their names";
 		if (s->group[i]->phase > GROUP_HANDOVER)
 			return "a LUN group is in an unknown phase";
 	}
 	return NULL;
 }
 
+static struct group *groups_from(const Alua__Snapshot *s)
+{
+	struct group *g = calloc(s->n_group + 1, sizeof(*g));
+
+	for (size_t i = 0; g && i < s->n_group; i++) {
+		const Alua__Group *from = s->group[i];
+
+		g[i] = (struct group){ .phase = (enum group_phase)from->phase, .owner = from->owner, .epoch = from->epoch,
+				       .lost = from->lost };
+		snprintf(g[i].name, sizeof(g[i].name), "%s", from->name);
+	}
+	return g;
+}
+
+/* With the groups of the log, which may be others than those that were here. */
 static int restore(void *state, const uint8_t *data, size_t len, char *err, size_t errlen)
 {
 	struct alua_service *svc = state;
 	Alua__Snapshot *s = alua__snapshot__unpack(NULL, len, data);
-	const char *bad = s ? check(svc, s) : "it is not a snapshot of this service";
+	const char *bad = s ? check(s) : "it is not a snapshot of this service";
+	struct group *group = bad ? NULL : groups_from(s);
 
+	if (!bad && !group)
+		bad = "out of memory";
 	if (bad) {
 		snprintf(err, errlen, "port states: the snapshot is refused: %s", bad);
-		if (s)
-			alua__snapshot__free_unpacked(s, NULL);
-		return -EBADMSG;
+	} else {
+		free(svc->group);
+		svc->group = group;
+		svc->ngroups = s->n_group;
+		svc->nmembers = s->n_member;
+		if (s->n_member)
+			memcpy(svc->member, s->member, s->n_member * sizeof(*svc->member));
 	}
-	for (size_t i = 0; i < s->n_group; i++) {
-		struct group *g = alua_service_find(svc, s->group[i]->name);
-
-		g->phase = (enum group_phase)s->group[i]->phase;
-		g->owner = s->group[i]->owner;
-		g->epoch = s->group[i]->epoch;
-		g->lost = s->group[i]->lost;
-	}
-	svc->nmembers = s->n_member;
-	if (s->n_member)
-		memcpy(svc->member, s->member, s->n_member * sizeof(*svc->member));
-	alua__snapshot__free_unpacked(s, NULL);
-	return 0;
+	if (s)
+		alua__snapshot__free_unpacked(s, NULL);
+	return bad ? -EBADMSG : 0;
 }
 
 const struct service_ops alua_service_ops = {

@@ -26,9 +26,20 @@ extern const struct service_ops alua_service_ops;
 struct alua_service *alua_service_new(const char *const *groups, size_t n);
 void alua_service_free(struct alua_service *svc);
 struct group *alua_service_find(struct alua_service *svc, const char *group);
+/* The same; but a group that the log does not have (yet, or any more) is nobody's. */
+const struct group *alua_service_group(struct alua_service *svc, const char *group);
 
 /* True when the node owns a group (lost or not): until it is fenced, it could still write. */
 bool alua_service_owns(const struct alua_service *svc, uint32_t node);
+
+/*
+ * Which groups there are is said by another service, at a place in the log (daemon/config/service.h). names: ascending.
+ *   alua_service_held: the first group that has an owner, or may get one, and is not named; NULL: none.
+ *   alua_service_take: these are all from here on. Those that were there stay as they are; new ones are nobody's, and their epochs
+ *   begin with the position, so that none comes twice under the name of one that was removed. 0 or -ENOMEM: nothing has changed.
+ */
+const struct group *alua_service_held(const struct alua_service *svc, const char *const *name, size_t n);
+int alua_service_take(struct alua_service *svc, const char *const *name, size_t n, uint64_t position);
 
 /* A proposal; the result of apply() is one byte, enum group_verdict. The bytes in out are valid until wbuf_fini. */
 void alua_service_pack(struct wbuf *out, enum group_action action, const char *group, uint32_t node,

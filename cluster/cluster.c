@@ -80,6 +80,7 @@ static int create_log(struct cluster *c, const struct cluster_params *p, char *e
 	lp.nfirst = p->local ? 0 : c->nnodes;
 	memcpy(lp.config_digest, p->config_digest, sizeof(lp.config_digest));
 	memcpy(lp.fixed_digest, p->fixed_digest, sizeof(lp.fixed_digest));
+	memcpy(lp.nodes_digest, p->nodes_digest, sizeof(lp.nodes_digest));
 	code = cluster_load(c->store, p, &lp.lineage, &loaded, err, errlen);
 	lp.durables = loaded.durable;
 	lp.ndurables = loaded.n;

@@ -45,8 +45,9 @@ struct cluster_params {
 	 * know this history and has an older one waits for those who have it. */
 	uint64_t newest_generation, newest_history;
 	/* Members with others are refused, with a message: of all of the file as long as version 1 of the protocol is in
-	 * use, as it has no replicated configuration; later of what can't change while the cluster runs. */
-	uint8_t config_digest[32], fixed_digest[32];
+	 * use, as it has no replicated configuration; later of what can't change while the cluster runs, to which the LUN
+	 * groups belong until the state says which there are (cluster_callbacks.groups_replicated). */
+	uint8_t config_digest[32], fixed_digest[32], nodes_digest[32];
 	/* The highest version of the protocol to speak; 0: REPLOG_VERSION. Lower: as an older program does, which has no
 	 * service of a later version either. */
 	uint32_t version_max;
@@ -79,6 +80,8 @@ struct cluster_callbacks {
 	void (*settled)(void *arg, uint32_t node);
 	/* Another version of the protocol is in use, and with it other services (cluster_has). May be NULL. */
 	void (*version_changed)(void *arg);
+	/* The state says which LUN groups there are, and sandem.yaml does not any more. NULL: it does not. */
+	bool (*groups_replicated)(void *arg);
 };
 
 /* Opens the store, loads the services from it, connects. NULL and err (object, cause, next step) on failure: store

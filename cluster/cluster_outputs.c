@@ -204,6 +204,13 @@ static void io_settled(void *arg, uint32_t node)
 		c->cb.settled(c->cb.arg, node);
 }
 
+static bool io_groups_replicated(void *arg)
+{
+	struct cluster *c = arg;
+
+	return c->cb.groups_replicated && c->cb.groups_replicated(c->cb.arg);
+}
+
 static void woken(struct msg *m)
 {
 	struct cluster *c = caa_container_of(m, struct cluster, wake);
@@ -262,5 +269,6 @@ struct replog_io cluster_outputs(struct cluster *c)
 		.log = io_log,
 		.node_name = io_node_name,
 		.settled = io_settled,
+		.groups_replicated = io_groups_replicated,
 	};
 }

@@ -36,8 +36,8 @@
 #include "core/log.h"
 #include "core/service.h"
 
-#define REPLOG_VERSION 2	   /* of the protocol; members agree on one that all speak */
-#define REPLOG_VERSION_MIN 1	   /* the adjacent one: what this program can be upgraded from while the cluster runs */
+#define REPLOG_VERSION 3	   /* of the protocol; members agree on one that all speak */
+#define REPLOG_VERSION_MIN 1	   /* the oldest that this program can be upgraded from while the cluster runs */
 #define REPLOG_MEMBERS_MAX 32	   /* corosync's own limit */
 #define REPLOG_OP_MAX (256u << 10) /* bytes of one proposal */
 #define REPLOG_CHUNK (256u << 10)  /* bytes of snapshot per message: below CPG's 1 MiB */
@@ -87,6 +87,8 @@ struct replog_io {
 	const char *(*node_name)(void *arg, uint32_t node);
 	/* replog_unfenced() does not name it any more. May be absent. */
 	void (*settled)(void *arg, uint32_t node);
+	/* The state says which LUN groups there are (replog_params.nodes_digest counts). Absent: it does not. */
+	bool (*groups_replicated)(void *arg);
 };
 
 struct replog_durable {
@@ -100,7 +102,8 @@ struct replog_params {
 	const char *node_name;
 	uint64_t incarnation; /* random, not 0; one per process */
 	uint8_t config_digest[32]; /* of all of it: what is compared as long as version 1 is in use */
-	uint8_t fixed_digest[32];  /* later: of what can't change while the cluster runs */
+	uint8_t fixed_digest[32];  /* later: of what can't change while the cluster runs … */
+	uint8_t nodes_digest[32];  /* … and where io.groups_replicated, of what is left of it */
 	const struct service *services; /* copied; loaded from the store already */
 	size_t nservices;
 	struct replog_lineage lineage;	       /* from the store */

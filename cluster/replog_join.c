@@ -149,6 +149,8 @@ static bool same_config(const struct hello *winner, const struct hello *h)
 {
 	if (winner->version_min < 2)
 		return !memcmp(winner->config_digest, h->config_digest, sizeof(h->config_digest));
+	if (winner->version_min >= 3 && winner->groups_replicated)
+		return !memcmp(winner->nodes_digest, h->nodes_digest, sizeof(h->nodes_digest));
 	return !memcmp(winner->fixed_digest, h->fixed_digest, sizeof(h->fixed_digest));
 }
 
@@ -183,6 +185,13 @@ static bool kept(const struct replog *r, const struct member *w)
 
 /* ---- the decision, carried out -------------------------------------------------------------------- */
 
+static const char *where_they_differ(const struct hello *winner)
+{
+	if (winner->version_min < 2)
+		return "";
+	return winner->groups_replicated ? " in cluster, nodes or iscsi" : " in cluster, nodes, groups or iscsi";
+}
+
 static void say_role(struct replog *r, enum role role, const struct member *w, const struct member *m)
 {
 	const char *a = w->hello.node_name, *b = m->hello.node_name;
@@ -205,7 +214,7 @@ static void say_role(struct replog *r, enum role role, const struct member *w, c
 		break;
 	case ROLE_CONFIG:
 		snprintf(line, sizeof(line), "the sandem.yaml of node %s and of node %s differ%s: copy that of %s, then restart sandemd "
-			 "on %s", b, a, w->hello.version_min < 2 ? "" : " in cluster, nodes, groups or iscsi", a, b);
+			 "on %s", b, a, where_they_differ(&w->hello), a, b);
 		break;
 	case ROLE_VERSION:
 		snprintf(line, sizeof(line), "node %s speaks protocol versions %u-%u, node %s %u-%u: update the older one", b,
@@ -435,6 +444,7 @@ static void send_hello(struct replog *r)
 			     .outdated = r->outdated,
 			     .follows = self && self->synced,
 			     .keep = r->keep,
+			     .groups_replicated = r->io.groups_replicated && r->io.groups_replicated(r->io.arg),
 			     .branch = r->branch,
 			     .position = r->position,
 			     .order = self ? self->order : 0 };
@@ -442,6 +452,7 @@ static void send_hello(struct replog *r)
 	strcpy(h->node_name, r->node_name);
 	memcpy(h->config_digest, r->p.config_digest, sizeof(h->config_digest));
 	memcpy(h->fixed_digest, r->p.fixed_digest, sizeof(h->fixed_digest));
+	memcpy(h->nodes_digest, r->p.nodes_digest, sizeof(h->nodes_digest));
 	fill_lineage(r, &h->lineage);
 	fill_heard(r, h);
 	r->heard_sent = table_hash(r);

@@ -91,10 +91,12 @@ static bool hello_get(struct message *m, void *u)
 			     .outdated = pb->outdated,
 			     .follows = pb->follows,
 			     .keep = pb->keep,
+			     .groups_replicated = pb->groups_replicated,
 			     .branch = pb->branch,
 			     .position = pb->position,
 			     .order = pb->order };
-	if (pb->fixed_digest.len && !copy_sha(h->fixed_digest, &pb->fixed_digest))
+	if ((pb->fixed_digest.len && !copy_sha(h->fixed_digest, &pb->fixed_digest)) ||
+	    (pb->nodes_digest.len && !copy_sha(h->nodes_digest, &pb->nodes_digest)))
 		return false;
 	return pb->incarnation && pb->round && pb->version_min && pb->version_min <= pb->version_max &&
 	       copy_string(h->cluster, sizeof(h->cluster), pb->cluster) &&
@@ -298,6 +300,10 @@ static void hello_put(const struct hello *h, struct wbuf *out)
 	pb.config_digest = sha_put(h->config_digest);
 	if (h->version_max > 1)
 		pb.fixed_digest = sha_put(h->fixed_digest);
+	if (h->version_max > 2) {
+		pb.nodes_digest = sha_put(h->nodes_digest);
+		pb.groups_replicated = h->groups_replicated;
+	}
 	pb.live = h->live;
 	pb.established = h->established;
 	pb.excluded = h->excluded;

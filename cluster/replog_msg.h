@@ -42,6 +42,8 @@ struct hello {
 	char cluster[64], node_name[64];
 	uint8_t config_digest[32];
 	uint8_t fixed_digest[32]; /* zeros: it gives none */
+	uint8_t nodes_digest[32]; /* so */
+	bool groups_replicated;
 	bool live, established, excluded, outdated, follows, keep;
 	uint64_t branch, position, order;
 	struct lineage lineage;

@@ -3,7 +3,7 @@
  * Which version of the protocol is in use (rolling upgrade). It is part of the ordered state: each VIEW names it, the
  * snapshot has it, and the store remembers it.
  *
- *   1 ── a VIEW in which every configured node is a member, and all speak more ──▶ 2
+ *   1 ── a VIEW in which every configured node is a member, and all speak more ──▶ 2 ──▶ 3, or 3 at once
  *
  * The first VIEW of all begins with what all nodes speak, as they were heard before it. Not earlier: the last old node must be able to come back while the others are being upgraded. Never back, but by the
  * snapshot of a cluster that uses an older one: what the newer services know has no place in it. What a hello gives as

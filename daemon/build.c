@@ -243,10 +243,10 @@ static int build_groups(struct daemon *d)
 	if (!d->ownership)
 		return -ENOMEM;
 	for (size_t i = 0; i < d->config->ngroups; i++) {
-		const struct config_group *g = &d->config->group[i];
-
-		if (ownership_init(&d->ownership[d->ngroups++], d, g) < 0)
+		d->ownership[i] = ownership_new(d, d->config, &d->config->group[i]);
+		if (!d->ownership[i])
 			return -ENOMEM;
+		d->ngroups++;
 	}
 	return 0;
 }
@@ -286,8 +286,11 @@ int build_core(struct daemon *d, char *err, size_t errlen)
 void build_free(struct daemon *d)
 {
 	for (uint32_t i = 0; i < d->ngroups; i++)
-		ownership_fini(&d->ownership[i]);
+		ownership_free(d->ownership[i]);
 	free(d->ownership);
+	for (size_t i = 0; i < d->gone.nownerships; i++)
+		ownership_free(d->gone.ownership[i]);
+	free(d->gone.ownership);
 	for (uint32_t i = 0; i < d->core.ntargets; i++)
 		build_target_free(d->core.target[i]);
 	free(d->core.target);

@@ -85,6 +85,8 @@ struct daemon {
 		size_t nlus;
 		struct target **target;
 		size_t ntargets;
+		struct ownership **ownership;
+		size_t nownerships;
 	} gone;
 	struct lu_wipe *wipes; /* of logical units that had one */
 	struct pr_cmd pr_cmd;
@@ -93,8 +95,9 @@ struct daemon {
 	uint32_t link_to[LINK_NODES_MAX], link_from[LINK_NODES_MAX]; /* nodes, as published last */
 	size_t nlink_to, nlink_from;
 	struct control *control;
+	bool file_forwards; /* this node's own file has a group that forwards */
 	uint32_t ngroups;
-	struct ownership *ownership; /* [ngroups], in the configuration's order */
+	struct ownership **ownership; /* [ngroups], in the configuration's order */
 	uint64_t started; /* CLOCK_MONOTONIC seconds */
 	bool standalone;	/* groups are promoted here as soon as they can be */
 	uint32_t promoting;	/* … groups of which that is not known yet */
@@ -151,7 +154,7 @@ struct ownership_waiter;
 
 struct ownership {
 	struct daemon *d;
-	const char *group; /* name */
+	char group[LU_NAME_MAX + 1]; /* name */
 	uint16_t hold_limit_ms;
 	uint32_t preferred; /* node id, 0 = none */
 	bool forward;	    /* what non-owners do */
@@ -182,13 +185,16 @@ struct ownership {
 	struct explicit_move *move; /* that an initiator has asked for (daemon/explicit.h), or NULL */
 };
 
-int ownership_init(struct ownership *o, struct daemon *d, const struct config_group *c);
+/* With the logical units of core that are in the group. NULL: no memory. */
+struct ownership *ownership_new(struct daemon *d, const struct config *config, const struct config_group *c);
+/* What the configuration says of the group, but for its logical units. */
+void ownership_configure(struct ownership *o, const struct config *config, const struct config_group *c);
 /* Its devices are all open or all closed, and stay so while o->rebuilding is set. (Not that no medium is being ejected or
  * loaded: that waits for the log, which may wait for who asks here.) */
 bool ownership_at_rest(const struct ownership *o);
 /* Other logical units; while it rests. 0, or -ENOMEM: nothing has changed. */
 int ownership_set_lus(struct ownership *o, struct lu *const *lu, uint32_t n);
-void ownership_fini(struct ownership *o);
+void ownership_free(struct ownership *o); /* NULL: nothing */
 
 /* Compares what the log says with what this node does, and takes the next step. */
 void ownership_reconcile(struct ownership *o);

@@ -130,7 +130,7 @@ static void service_effect(struct job *j, uint16_t service, const struct effect 
 static void reconcile_all(struct daemon *d)
 {
 	for (uint32_t i = 0; i < d->ngroups; i++)
-		ownership_reconcile(&d->ownership[i]);
+		ownership_reconcile(d->ownership[i]);
 }
 
 void effects_run(void *arg, struct effects_run *run)
@@ -260,6 +260,26 @@ static struct job *republish(struct daemon *d, bool resv)
 	return j;
 }
 
+static bool same_states(const struct alua_gate *a, const struct alua_gate *b)
+{
+	bool same = a->ntpg == b->ntpg;
+
+	for (uint16_t i = 0; same && i < a->ntpg; i++)
+		same = a->tpg[i].id == b->tpg[i].id && a->tpg[i].state == b->tpg[i].state;
+	return same;
+}
+
+/* The states as this node reports them have changed without the log: its initiators hear of it here (SPC-4
+ * 5.15.2.6). */
+static void tell_new_states(struct job *j)
+{
+	const struct ua_scope all = { .kind = UA_SCOPE_ALL };
+
+	for (uint32_t i = 0; j->ok && i < j->n; i++)
+		if (j->change[i].old_gate->ntpg && !same_states(j->change[i].old_gate, j->change[i].lu->gate))
+			change_ua(&j->change[i], UA_ASYMMETRIC_ACCESS_CHANGED, &all);
+}
+
 void effects_relist(struct daemon *d, void (*done)(void *arg, bool ok), void *arg)
 {
 	struct job *j = republish(d, false);
@@ -272,6 +292,7 @@ void effects_relist(struct daemon *d, void (*done)(void *arg, bool ok), void *ar
 	j->arg = arg;
 	for (uint32_t i = 0; i < j->n; i++)
 		j->change[i].barrier.drain |= j->change[i].lu->gone;
+	tell_new_states(j); /* a group whose non-owners forward from now on, or do so no more */
 	job_start(j);
 }
 
@@ -380,7 +401,7 @@ static void promote_all(struct daemon *d)
 {
 	d->promoting = d->ngroups;
 	for (uint32_t i = 0; i < d->ngroups; i++)
-		ownership_promote(&d->ownership[i], promoted, &d->ownership[i]);
+		ownership_promote(d->ownership[i], promoted, d->ownership[i]);
 }
 
 /* What the services have to be told that older nodes don't have, or that could not be told. */
@@ -430,28 +451,15 @@ void effects_committed(void *arg)
 
 /* ---- the link between the nodes -------------------------------------------------------------- */
 
-static bool same_states(const struct alua_gate *a, const struct alua_gate *b)
-{
-	bool same = a->ntpg == b->ntpg;
-
-	for (uint16_t i = 0; same && i < a->ntpg; i++)
-		same = a->tpg[i].id == b->tpg[i].id && a->tpg[i].state == b->tpg[i].state;
-	return same;
-}
-
-/* The states as this node reports them have changed without the log: its initiators hear of it here (SPC-4
- * 5.15.2.6). */
 void effects_link_changed(void *arg)
 {
 	struct daemon *d = arg;
-	const struct ua_scope all = { .kind = UA_SCOPE_ALL };
 	struct job *j;
 
 	d->nlink_to = link_to(d->link, d->link_to);
 	d->nlink_from = link_from(d->link, d->link_from);
 	j = republish(d, false);
-	for (uint32_t i = 0; j && j->ok && i < j->n; i++)
-		if (!same_states(j->change[i].old_gate, j->change[i].lu->gate))
-			change_ua(&j->change[i], UA_ASYMMETRIC_ACCESS_CHANGED, &all);
+	if (j)
+		tell_new_states(j);
 	job_start_or_end(j, "publishing port states"); /* commands would go where nobody takes them */
 }

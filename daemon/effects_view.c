@@ -8,23 +8,12 @@
 #include "core/wipe.h"
 #include "daemon/effects_job.h"
 
-/* Both have the configuration's order, mostly. */
-static const struct group *group_of(const struct ownership *o)
-{
-	struct alua_service *svc = o->d->alua;
-	size_t i = o - o->d->ownership;
-
-	if (i < svc->ngroups && strcmp(svc->group[i].name, o->group) == 0)
-		return &svc->group[i];
-	return alua_service_find(svc, o->group);
-}
-
 void effects_situation(const struct ownership *o, struct alua_situation *out)
 {
 	const struct daemon *d = o->d;
 
 	*out = (struct alua_situation){
-		.group = group_of(o),
+		.group = alua_service_group(o->d->alua, o->group),
 		.self = d->node,
 		.failed = o->failed || o->give_up_locally, /* the devices are on their way out */
 		.serving = d->cluster && cluster_state(d->cluster) == CLUSTER_SERVING,

@@ -56,11 +56,21 @@ int etcd_record_parse(struct etcd_record *r, const char *text, size_t len)
 	return ok ? 0 : -EBADMSG;
 }
 
+static json_t *groups_json(const struct config_generation *g)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < g->ngroups; i++)
+		json_array_append_new(list, json_string(g->group[i]));
+	return list;
+}
+
+/* Without groups as version 2 writes it: nodes of both may look after the same key. */
 char *etcd_generation_text(const struct config_generation *g)
 {
-	return dump(json_pack("{s:o, s:o, s:s, s:s, s:s, s:o}", "number", number(g->number), "time", number(g->time),
-			      "author", g->author, "note", g->note, "slots", g->slots, "text",
-			      json_stringn(g->text, g->len)));
+	return dump(json_pack("{s:o, s:o, s:s, s:s, s:s, s:o*, s:o}", "number", number(g->number), "time",
+			      number(g->time), "author", g->author, "note", g->note, "slots", g->slots, "groups",
+			      g->ngroups ? groups_json(g) : NULL, "text", json_stringn(g->text, g->len)));
 }
 
 void etcd_generation_fini(struct config_generation *g)
@@ -69,6 +79,9 @@ void etcd_generation_fini(struct config_generation *g)
 	free(g->slots);
 	free(g->author);
 	free(g->note);
+	for (size_t i = 0; i < g->ngroups; i++)
+		free(g->group[i]);
+	free(g->group);
 	*g = (struct config_generation){ 0 };
 }
 
@@ -77,6 +90,21 @@ static char *take_text(const json_t *o, const char *key)
 	const char *s = json_string_value(json_object_get(o, key));
 
 	return s ? strdup(s) : NULL;
+}
+
+/* Older versions tell none. */
+static bool take_groups(struct config_generation *g, const json_t *list)
+{
+	g->group = calloc(json_array_size(list) + 1, sizeof(*g->group));
+	for (size_t i = 0; g->group && i < json_array_size(list); i++) {
+		const char *name = json_string_value(json_array_get(list, i));
+
+		g->group[i] = name ? strdup(name) : NULL;
+		if (!g->group[i])
+			return false;
+		g->ngroups++;
+	}
+	return g->group && config_service_groups_fit((const char *const *)g->group, g->ngroups);
 }
 
 int etcd_generation_parse(struct config_generation *g, const char *text, size_t len)
@@ -88,7 +116,8 @@ int etcd_generation_parse(struct config_generation *g, const char *text, size_t 
 					 .author = take_text(o, "author"), .note = take_text(o, "note") };
 	g->len = g->text ? strlen(g->text) : 0;
 	ok = g->len && g->len <= CONFIG_TEXT_MAX && g->slots && strlen(g->slots) <= CONFIG_SLOTS_MAX && g->author &&
-	     g->note && take_number(o, "number", &g->number) && take_number(o, "time", &g->time) && g->number;
+	     g->note && take_number(o, "number", &g->number) && take_number(o, "time", &g->time) && g->number &&
+	     take_groups(g, json_object_get(o, "groups"));
 	json_decref(o);
 	if (!ok)
 		etcd_generation_fini(g);

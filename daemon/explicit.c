@@ -42,7 +42,7 @@ extern char **environ;
 
 static const struct group *group_of(const struct ownership *o)
 {
-	return alua_service_find(o->d->alua, o->group);
+	return alua_service_group(o->d->alua, o->group);
 }
 
 static bool arrived(const struct explicit_move *m)
@@ -103,8 +103,8 @@ static void on_aborted(void *arg)
 	const struct daemon *d = arg;
 
 	for (uint32_t i = 0; i < d->ngroups; i++)
-		if (d->ownership[i].move)
-			let_go(d->ownership[i].move);
+		if (d->ownership[i]->move)
+			let_go(d->ownership[i]->move);
 }
 
 static void confirmed(void *cookie, enum propose_status status, const void *result, size_t len)

@@ -22,6 +22,7 @@
 #include "daemon/explicit.h"
 #include "daemon/options.h"
 #include "daemon/reconfig.h"
+#include "daemon/regroup.h"
 #include "daemon/tasks.h"
 #include "drivers/iscsi/iscsi.h"
 
@@ -79,7 +80,7 @@ void daemon_shutdown(struct daemon *d, const char *why)
 	qb_loop_timer_add(d->loop, QB_LOOP_HIGH, SHUTDOWN_LIMIT_S * QB_TIME_NS_IN_SEC, d, too_late, &h);
 	d->releasing = d->ngroups + 1;
 	for (uint32_t i = 0; i < d->ngroups; i++)
-		ownership_demote(&d->ownership[i], group_released, d);
+		ownership_demote(d->ownership[i], group_released, d);
 	group_released(d, true, NULL);
 }
 
@@ -174,7 +175,9 @@ static int start_cluster(struct daemon *d, const struct options *o, char *err, s
 	const struct cluster_callbacks cb = { .arg = d, .run_effects = effects_run,
 					      .publish_all = effects_publish_all,
 					      .state_changed = effects_state_changed, .harmless = effects_harmless,
-					      .committed = effects_committed, .settled = effects_settled, .version_changed = effects_version_changed };
+					      .committed = effects_committed, .settled = effects_settled,
+					      .version_changed = effects_version_changed,
+					      .groups_replicated = regroup_replicated };
 	struct cluster_node nodes[NODES_MAX];
 	struct cluster_params p = { .name = d->config->cluster, .node = d->node, .nodes = nodes,
 				    .nnodes = d->config->nnodes, .local = d->config->log == CONFIG_LOG_LOCAL,
@@ -185,6 +188,7 @@ static int start_cluster(struct daemon *d, const struct options *o, char *err, s
 		nodes[i] = (struct cluster_node){ d->config->node[i].id, d->config->node[i].name };
 	config_digest(d->config, p.config_digest);
 	config_fixed_digest(d->config, p.fixed_digest);
+	config_nodes_digest(d->config, p.nodes_digest);
 	etcd_sync_newest(d, &p.newest_generation, &p.newest_history);
 	d->cluster = cluster_start(&p, &cb, err, errlen);
 	return d->cluster ? 0 : -EIO;
@@ -269,6 +273,7 @@ static int make_services(struct daemon *d, char *err, size_t errlen)
 		return fail(err, errlen, "replicated services", -ENOMEM);
 	d->pr->may_live.fn = effects_may_live;
 	d->pr->may_live.arg = d;
+	d->generations->groups = (struct config_groups){ regroup_free_to_go, regroup_take, d };
 	return 0;
 }
 
@@ -279,7 +284,8 @@ static int start_link(struct daemon *d, char *err, size_t errlen)
 				 .nnodes = d->config->nnodes, .key_file = d->config->key_file, .tls = d->config->link_tls, .core = &d->core,
 				 .changed = effects_link_changed, .arg = d };
 
-	if (!config_forwards(d->config))
+	/* The file: where nothing forwards yet, it says that something is going to. */
+	if (!config_forwards(d->config) && !d->file_forwards)
 		return 0;
 	for (size_t i = 0; i < d->config->nnodes; i++) {
 		const struct config_node *n = &d->config->node[i];

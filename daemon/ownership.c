@@ -32,9 +32,9 @@ struct ownership_waiter {
 
 /* ---- predicates ----------------------------------------------------------------------------------- */
 
-static struct group *group_of(const struct ownership *o)
+static const struct group *group_of(const struct ownership *o)
 {
-	return alua_service_find(o->d->alua, o->group);
+	return alua_service_group(o->d->alua, o->group);
 }
 
 static bool serving(const struct ownership *o)
@@ -158,7 +158,7 @@ static void report(struct ownership *o, enum group_action action, uint64_t epoch
 static void handover_expired(void *arg)
 {
 	struct ownership *o = arg;
-	struct group *g = group_of(o);
+	const struct group *g = group_of(o);
 
 	o->handover_armed = false;
 	if (g->phase == GROUP_HANDOVER)
@@ -295,13 +295,15 @@ static void start_close(struct ownership *o)
 	o->barriers = o->nlus;
 	for (uint32_t i = 0; i < o->nlus; i++)
 		lu_barrier_start(&o->barrier[i]);
-	if (!o->nlus)
-		o->phase = OWNERSHIP_CLOSED;
+	if (o->nlus)
+		return;
+	o->phase = OWNERSHIP_CLOSED;
+	ownership_reconcile(o);
 }
 
 /* ---- the step ------------------------------------------------------------------------------------------------ */
 
-static void reconcile_open(struct ownership *o, struct group *g)
+static void reconcile_open(struct ownership *o, const struct group *g)
 {
 	if (o->epoch != g->epoch) {
 		start_close(o); /* opened for an ownership that is over */
@@ -313,7 +315,7 @@ static void reconcile_open(struct ownership *o, struct group *g)
 	}
 }
 
-static void reconcile_closed(struct ownership *o, struct group *g)
+static void reconcile_closed(struct ownership *o, const struct group *g)
 {
 	if (o->proposing) /* comes back here with the answer */
 		return;
@@ -338,7 +340,7 @@ static void reconcile_closed(struct ownership *o, struct group *g)
 
 void ownership_reconcile(struct ownership *o)
 {
-	struct group *g = group_of(o);
+	const struct group *g = group_of(o);
 	bool wanted = wants_devices(o, g);
 
 	explicit_look(o);
@@ -400,7 +402,8 @@ static void requested(void *cookie, enum propose_status status, const void *resu
 		return;
 	}
 	v = *(const uint8_t *)result;
-	if (v != GROUP_OK && v != GROUP_UNCHANGED) {
+	/* What the configuration does not have any more is released. */
+	if (v != GROUP_OK && v != GROUP_UNCHANGED && !(v == GROUP_REFUSED_UNKNOWN && q.want == WANT_RELEASED)) {
 		q.done(q.arg, false, group_verdict_text(v));
 		return;
 	}
@@ -445,8 +448,8 @@ void ownership_demote(struct ownership *o, ownership_done_fn done, void *arg)
 struct ownership *ownership_find(struct daemon *d, const char *group)
 {
 	for (uint32_t i = 0; i < d->ngroups; i++)
-		if (strcmp(d->ownership[i].group, group) == 0)
-			return &d->ownership[i];
+		if (strcmp(d->ownership[i]->group, group) == 0)
+			return d->ownership[i];
 	return NULL;
 }
 
@@ -530,17 +533,33 @@ static int collect_lus(struct ownership *o)
 	return rc;
 }
 
-int ownership_init(struct ownership *o, struct daemon *d, const struct config_group *c)
+void ownership_configure(struct ownership *o, const struct config *config, const struct config_group *c)
 {
-	*o = (struct ownership){ .d = d, .group = c->name, .hold_limit_ms = c->hold_limit_ms,
-				 .forward = c->non_owner == NON_OWNER_FORWARD,
-				 .preferred = c->preferred < 0 ? 0 : d->config->node[c->preferred].id };
-	CDS_INIT_LIST_HEAD(&o->waiters);
-	return collect_lus(o);
+	o->hold_limit_ms = c->hold_limit_ms;
+	o->forward = c->non_owner == NON_OWNER_FORWARD;
+	o->preferred = c->preferred < 0 ? 0 : config->node[c->preferred].id;
 }
 
-void ownership_fini(struct ownership *o)
+struct ownership *ownership_new(struct daemon *d, const struct config *config, const struct config_group *c)
 {
+	struct ownership *o = calloc(1, sizeof(*o));
+
+	if (!o)
+		return NULL;
+	o->d = d;
+	snprintf(o->group, sizeof(o->group), "%s", c->name);
+	ownership_configure(o, config, c);
+	CDS_INIT_LIST_HEAD(&o->waiters);
+	if (collect_lus(o) == 0)
+		return o;
+	free(o);
+	return NULL;
+}
+
+void ownership_free(struct ownership *o)
+{
+	if (!o)
+		return;
 	tell(o, WANT_ACTIVE, false, "the daemon ends");
 	tell(o, WANT_RELEASED, o->phase == OWNERSHIP_CLOSED, "the daemon ends");
 	if (o->handover_armed)
@@ -549,4 +568,5 @@ void ownership_fini(struct ownership *o)
 		qb_loop_timer_del(o->d->loop, o->retry_timer);
 	explicit_fini(o);
 	free_lus(o);
+	free(o);
 }

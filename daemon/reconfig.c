@@ -11,6 +11,7 @@
 #include "daemon/config/service.h"
 #include "daemon/daemon.h"
 #include "daemon/etcd_sync.h"
+#include "daemon/regroup.h"
 
 struct waiter { /* for the generation in force */
 	struct cds_list_head link;
@@ -30,7 +31,7 @@ static int plan_text(struct reconfig_plan *p)
 		rc = config_parse(p->name, p->text, p->len, &p->next, &p->err);
 	if (rc == 0)
 		rc = config_parse("sandem.yaml", p->own_text, p->own_len, &own, &p->err);
-	if (rc == 0 && (rc = config_adopt(own, p->next, p->err.text, sizeof(p->err.text))) == 0) {
+	if (rc == 0 && (rc = config_adopt(own, p->next, p->groups, p->err.text, sizeof(p->err.text))) == 0) {
 		struct config *spent = p->next;
 
 		p->next = own;
@@ -57,29 +58,28 @@ static void plan_done(struct work *w)
 	p->done(p);
 }
 
-static struct reconfig_plan *plan_new(struct daemon *d, const char *name, const char *text, size_t len,
-				      const char *slots)
+static struct reconfig_plan *plan_new(struct daemon *d, const struct reconfig_text *t)
 {
 	struct reconfig_plan *p = calloc(1, sizeof(*p));
 
 	if (!p)
 		return NULL;
 	*p = (struct reconfig_plan){ .d = d, .own_text = d->reconfig->own_text, .own_len = d->reconfig->own_len,
-				     .name = strdup(name), .text = malloc(len + 1), .len = len,
-				     .slots = slots ? strdup(slots) : NULL };
-	if (!p->name || !p->text || (slots && !p->slots)) {
+				     .name = strdup(t->name), .text = malloc(t->len + 1), .len = t->len,
+				     .slots = t->slots ? strdup(t->slots) : NULL, .groups = t->groups };
+	if (!p->name || !p->text || (t->slots && !p->slots)) {
 		reconfig_plan_free(p);
 		return NULL;
 	}
-	memcpy(p->text, text, len);
-	p->text[len] = '\0';
+	memcpy(p->text, t->text, t->len);
+	p->text[t->len] = '\0';
 	return p;
 }
 
-struct reconfig_plan *reconfig_plan(struct daemon *d, const char *name, const char *text, size_t len, const char *slots,
+struct reconfig_plan *reconfig_plan(struct daemon *d, const struct reconfig_text *t,
 				    void (*done)(struct reconfig_plan *p), void *arg)
 {
-	struct reconfig_plan *p = plan_new(d, name, text, len, slots);
+	struct reconfig_plan *p = plan_new(d, t);
 
 	if (!p)
 		return NULL;
@@ -88,6 +88,22 @@ struct reconfig_plan *reconfig_plan(struct daemon *d, const char *name, const ch
 	p->work = (struct work){ .run = plan_run, .done = plan_done };
 	worker_queue(&d->worker, &p->work);
 	return p;
+}
+
+static struct reconfig_text text_of(const char *name, const struct config_generation *g)
+{
+	return (struct reconfig_text){ name, g->text, g->slots, g->len, g->ngroups > 0 };
+}
+
+static struct reconfig_plan *plan_generation(struct reconfig *r, const struct config_generation *g,
+					     void (*done)(struct reconfig_plan *p))
+{
+	struct reconfig_text t;
+	char name[48];
+
+	snprintf(name, sizeof(name), "generation %llu", (unsigned long long)g->number);
+	t = text_of(name, g);
+	return reconfig_plan(r->d, &t, done, r);
 }
 
 void reconfig_plan_free(struct reconfig_plan *p)
@@ -167,14 +183,31 @@ static void seeded(void *cookie, enum propose_status status, const void *result,
 	((struct reconfig *)cookie)->seeding = false; /* what was not taken is said again when the cluster serves again */
 }
 
+/* This node's file, or what etcd has kept of a cluster whose nodes have lost their state. slots and group: to be freed. */
+static struct config_generation first_generation(struct reconfig *r, char **slots, char ***group)
+{
+	const struct config_generation *kept = etcd_sync_config(r->d);
+	struct config_generation g = { .number = 1, .time = time(NULL), .text = (char *)r->own_text, .len = r->own_len,
+				       .author = (char *)r->d->node_name, .note = "from sandem.yaml" };
+	size_t n = r->d->config->ngroups;
+
+	g.slots = *slots = config_slots_text(r->d->config);
+	g.group = *group = config_group_names(r->d->config);
+	if (g.group && config_service_groups_fit((const char *const *)g.group, n))
+		g.ngroups = n;
+	if (kept)
+		g = *kept;
+	if (!regroup_possible(r->d))
+		g.ngroups = 0;
+	return g;
+}
+
 void reconfig_seed(struct reconfig *r)
 {
 	struct proposer *p = cluster_proposer(r->d->cluster);
-	struct config_generation g = { .number = 1, .time = time(NULL), .text = (char *)r->own_text, .len = r->own_len,
-				       .author = (char *)r->d->node_name, .note = "from sandem.yaml" };
-	const struct config_generation *kept = etcd_sync_config(r->d); /* of a cluster whose nodes have lost their state */
-	const struct config_op op = { .action = CONFIG_SEED, .wanted = kept ? kept : &g };
 	struct wbuf msg = { 0 };
+	struct config_generation g;
+	char *slots, **group;
 
 	if (!r->own_text || r->seeding || config_service_current(r->d->generations) ||
 	    !cluster_has(r->d->cluster, CONFIG_SERVICE_ID))
@@ -184,27 +217,34 @@ void reconfig_seed(struct reconfig *r)
 			    r->own_file, r->own_len, CONFIG_TEXT_MAX);
 		return;
 	}
-	g.slots = config_slots_text(r->d->config);
-	if (!g.slots)
-		return;
-	r->seeding = true;
-	config_service_pack(&msg, &op);
-	p->propose(p, CONFIG_SERVICE_ID, msg.data, msg.len, seeded, r);
-	wbuf_fini(&msg);
-	free(g.slots);
+	g = first_generation(r, &slots, &group);
+	if (slots && group) {
+		r->seeding = true;
+		config_service_pack(&msg, &(struct config_op){ .action = CONFIG_SEED, .wanted = &g });
+		p->propose(p, CONFIG_SERVICE_ID, msg.data, msg.len, seeded, r);
+		wbuf_fini(&msg);
+	}
+	free(slots);
+	free(group);
 }
 
 /* ---- looking at what is being prepared ------------------------------------------------------------------------ */
 
-static void look_end(struct reconfig *r, const char *why)
+/* Without a vote: the preparation has ended meanwhile. */
+static void look_over(struct reconfig *r)
 {
 	reconfig_plan_free(r->plan);
 	r->plan = NULL;
 	r->phase = RECONFIG_IDLE;
+	reconfig_step(r);
+}
+
+static void look_end(struct reconfig *r, const char *why)
+{
 	if (why)
 		log_notice("configuration: this node can't take the generation that is being prepared: %s", why);
 	vote(r, why);
-	reconfig_step(r);
+	look_over(r);
 }
 
 static void looked(void *arg, const char *why)
@@ -212,21 +252,39 @@ static void looked(void *arg, const char *why)
 	look_end(arg, why);
 }
 
+/* Why this node can't take what is being prepared; "": it is none of these. */
+static void objections(const struct reconfig *r, const struct reconfig_plan *p, char *why, size_t len)
+{
+	const struct config_generation *wanted = &r->d->generations->wanted;
+	struct config_diff diff;
+
+	why[0] = '\0';
+	if (config_diff(&diff, r->d->config, p->said, p->groups) < 0)
+		snprintf(why, len, "out of memory");
+	else if (diff.nrefused)
+		snprintf(why, len, "%s", config_diff_refusal(&diff));
+	else if (p->groups && !config_has_groups(p->said, wanted->group, wanted->ngroups))
+		snprintf(why, len, "its LUN groups are not those that it was sent with; do all nodes run the same version of sandemd?");
+	else if (config_forwards(p->next) && !r->d->link)
+		snprintf(why, len, "non_owner: forward needs links between the nodes, and sandemd was started here without: give the "
+			 "group that forwards non_owner: forward in sandem.yaml, then restart sandemd on one node after the other");
+	config_diff_fini(&diff);
+}
+
 static void look_planned(struct reconfig_plan *p)
 {
 	struct reconfig *r = p->arg;
-	struct config_diff diff;
 	char why[CONFIG_WHY_MAX];
 
 	if (p->rc < 0) {
 		look_end(r, p->err.text);
 		return;
 	}
-	if (config_diff(&diff, r->d->config, p->said) < 0)
-		snprintf(why, sizeof(why), "out of memory");
-	else
-		snprintf(why, sizeof(why), "%s", diff.nrefused ? config_diff_refusal(&diff) : "");
-	config_diff_fini(&diff);
+	if (r->d->generations->token != r->voted) {
+		look_over(r);
+		return;
+	}
+	objections(r, p, why, sizeof(why));
 	if (why[0])
 		look_end(r, why);
 	else
@@ -236,12 +294,10 @@ static void look_planned(struct reconfig_plan *p)
 static void look_start(struct reconfig *r)
 {
 	const struct config_service *svc = r->d->generations;
-	char name[48];
 
 	r->voted = svc->token;
 	r->phase = RECONFIG_LOOKING;
-	snprintf(name, sizeof(name), "generation %llu", (unsigned long long)svc->wanted.number);
-	r->plan = reconfig_plan(r->d, name, svc->wanted.text, svc->wanted.len, svc->wanted.slots, look_planned, r);
+	r->plan = plan_generation(r, &svc->wanted, look_planned);
 	if (!r->plan)
 		look_end(r, "out of memory");
 }
@@ -323,11 +379,8 @@ static void take_planned(struct reconfig_plan *p)
 
 static void take_start(struct reconfig *r, const struct config_generation *g)
 {
-	char name[48];
-
 	r->phase = RECONFIG_SWAPPING;
-	snprintf(name, sizeof(name), "generation %llu", (unsigned long long)g->number);
-	r->plan = reconfig_plan(r->d, name, g->text, g->len, g->slots, take_planned, r);
+	r->plan = plan_generation(r, g, take_planned);
 	if (!r->plan)
 		take_failed(r, g->number, "out of memory");
 }
@@ -387,7 +440,8 @@ void reconfig_rest(struct reconfig *r)
 static int adopt_stored(struct daemon *d, const struct config_generation *g, char *err, size_t errlen)
 {
 	struct reconfig *r = d->reconfig;
-	struct reconfig_plan *p = plan_new(d, "the cluster's configuration in the state directory", g->text, g->len, g->slots);
+	const struct reconfig_text t = text_of("the cluster's configuration in the state directory", g);
+	struct reconfig_plan *p = plan_new(d, &t);
 	int rc = p ? plan_text(p) : -ENOMEM;
 
 	if (rc < 0) {
@@ -407,6 +461,7 @@ int reconfig_start(struct daemon *d, const char *file, char *err, size_t errlen)
 {
 	const struct config_generation *g = config_service_current(d->generations);
 	struct reconfig *r = calloc(1, sizeof(*r));
+	int rc;
 
 	if (!r) {
 		snprintf(err, errlen, "out of memory for the configuration");
@@ -419,7 +474,15 @@ int reconfig_start(struct daemon *d, const char *file, char *err, size_t errlen)
 	config_digest(d->config, r->own_digest);
 	CDS_INIT_LIST_HEAD(&r->waiters);
 	d->reconfig = r;
-	return r->own_text && g ? adopt_stored(d, g, err, errlen) : 0;
+	d->file_forwards = config_forwards(d->config);
+	if (!r->own_text || !g)
+		return 0;
+	rc = adopt_stored(d, g, err, errlen);
+	if (rc == 0 && g->ngroups && regroup_take(d, (const char *const *)g->group, g->ngroups, 0) < 0) {
+		snprintf(err, errlen, "out of memory for the LUN groups");
+		rc = -ENOMEM;
+	}
+	return rc;
 }
 
 void reconfig_free(struct daemon *d)

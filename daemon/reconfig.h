@@ -37,6 +37,7 @@ struct reconfig_plan {
 	char *name;  /* for messages: file, or "generation 3" */
 	char *text, *slots; /* slots NULL: those of the file's order */
 	size_t len;
+	bool groups; /* the text says which LUN groups there are; else the own file does */
 	/* out */
 	int rc;
 	struct config_error err;
@@ -46,8 +47,14 @@ struct reconfig_plan {
 	void *arg; /* of whoever started it */
 };
 
+struct reconfig_text {
+	const char *name, *text, *slots;
+	size_t len;
+	bool groups;
+};
+
 /* done is called later, on the control thread; then reconfig_plan_free(). NULL: no memory. */
-struct reconfig_plan *reconfig_plan(struct daemon *d, const char *name, const char *text, size_t len, const char *slots,
+struct reconfig_plan *reconfig_plan(struct daemon *d, const struct reconfig_text *t,
 				    void (*done)(struct reconfig_plan *p), void *arg);
 void reconfig_plan_free(struct reconfig_plan *p);
 

@@ -3,7 +3,7 @@
  * From the configuration that runs to another one, object by object, while commands flow (P8): what neither adds nor changes
  * is not touched.
  *
- *   groups concerned at rest ─▶ worker: open what is new (owner) ─▶ objects: logical units, access lists, targets
+ *   groups concerned at rest ─▶ worker: open what is new (owner) ─▶ objects: groups, logical units, access lists, targets
  *     ─▶ every reactor: LUN maps of sessions, 3F/0E (core/lun_map.h) ─▶ gates: those that go refuse, and are drained
  *     ─▶ worker: flush and close what goes (owner) ─▶ done
  *
@@ -20,6 +20,7 @@
 #include "core/target.h"
 #include "daemon/daemon.h"
 #include "daemon/reconfig.h"
+#include "daemon/regroup.h"
 #include "drivers/disk/disk_handlers.h"
 
 struct added { /* a logical unit that comes */
@@ -48,6 +49,7 @@ struct reconfig_swap {
 	struct daemon *d;
 	struct config *next; /* d->config from `objects` on, where it is the former one */
 	struct config_diff diff;
+	struct regroup groups;
 	size_t nadded, nremoved, nchanged, nfresh;
 	struct added *added;
 	struct removed *removed;
@@ -65,6 +67,8 @@ struct reconfig_swap {
 
 static bool concerns(const struct reconfig_swap *s, const struct ownership *o)
 {
+	if (regroup_concerns(&s->groups, o))
+		return true;
 	for (size_t i = 0; i < s->nadded; i++)
 		if (s->added[i].o == o)
 			return true;
@@ -77,7 +81,7 @@ static bool concerns(const struct reconfig_swap *s, const struct ownership *o)
 static bool all_rest(const struct reconfig_swap *s)
 {
 	for (uint32_t i = 0; i < s->d->ngroups; i++)
-		if (concerns(s, &s->d->ownership[i]) && !ownership_at_rest(&s->d->ownership[i]))
+		if (concerns(s, s->d->ownership[i]) && !ownership_at_rest(s->d->ownership[i]))
 			return false;
 	return true;
 }
@@ -94,6 +98,7 @@ static const struct config_target *wanted_target(const struct reconfig_swap *s, 
 static void swap_free(struct reconfig_swap *s)
 {
 	config_diff_fini(&s->diff);
+	regroup_fini(&s->groups);
 	config_free(s->next);
 	free(s->added);
 	free(s->removed);
@@ -167,7 +172,8 @@ static void end(struct reconfig_swap *s)
 	struct daemon *d = s->d;
 
 	for (uint32_t i = 0; i < d->ngroups; i++)
-		d->ownership[i].rebuilding = false;
+		d->ownership[i]->rebuilding = false;
+	regroup_end(&s->groups);
 	if (s->ok) {
 		small_changes(s);
 		tell_opened(s);
@@ -176,7 +182,7 @@ static void end(struct reconfig_swap *s)
 	}
 	s->done(s->arg, s->ok);
 	for (uint32_t i = 0; i < d->ngroups; i++)
-		ownership_reconcile(&d->ownership[i]);
+		ownership_reconcile(d->ownership[i]);
 	swap_free(s);
 }
 
@@ -266,18 +272,6 @@ static void refreshed(struct lun_map_refresh *refresh)
 	effects_relist(d, drained, s);
 }
 
-/* Names and numbers of the groups are the new configuration's. */
-static void groups_follow(struct daemon *d, const struct config *c)
-{
-	for (size_t i = 0; i < c->ngroups; i++) {
-		struct ownership *o = ownership_find(d, c->group[i].name);
-
-		o->group = c->group[i].name;
-		o->hold_limit_ms = c->group[i].hold_limit_ms;
-		o->preferred = c->group[i].preferred < 0 ? 0 : c->node[c->group[i].preferred].id;
-	}
-}
-
 static void publish_targets(struct reconfig_swap *s)
 {
 	struct core *core = &s->d->core;
@@ -323,6 +317,7 @@ static void objects(struct reconfig_swap *s)
 	struct daemon *d = s->d;
 	struct config *former = (struct config *)d->config;
 
+	regroup_attach(&s->groups, s->next);
 	for (size_t i = 0; i < s->nadded; i++) {
 		struct added *a = &s->added[i];
 
@@ -337,15 +332,14 @@ static void objects(struct reconfig_swap *s)
 	for (size_t i = 0; i < s->nremoved; i++)
 		s->removed[i].lu->gone = true;
 	for (uint32_t i = 0; i < d->ngroups; i++)
-		if (concerns(s, &d->ownership[i]))
-			s->ok &= group_set(s, &d->ownership[i]);
+		if (concerns(s, d->ownership[i]))
+			s->ok &= group_set(s, d->ownership[i]);
 	s->ok &= access_lists(s);
 	if (!s->ok) {
 		end(s);
 		return;
 	}
 	publish_targets(s);
-	groups_follow(d, s->next);
 	d->config = s->next;
 	s->next = former; /* goes at the end: the diff names its objects */
 	lun_map_refresh(&s->refresh);
@@ -375,8 +369,8 @@ static void open_done(struct work *w)
 static void begin(struct reconfig_swap *s)
 {
 	for (uint32_t i = 0; i < s->d->ngroups; i++)
-		if (concerns(s, &s->d->ownership[i]))
-			s->d->ownership[i].rebuilding = true;
+		if (concerns(s, s->d->ownership[i]))
+			s->d->ownership[i]->rebuilding = true;
 	for (size_t i = 0; i < s->nadded; i++) {
 		s->added[i].here = s->added[i].o->phase == OWNERSHIP_OPEN && !s->added[i].o->failed;
 		media_before_open(s->d, s->added[i].lu);
@@ -405,7 +399,7 @@ static bool note_change(struct reconfig_swap *s, const struct config_change *c)
 		struct added *a = &s->added[s->nadded++];
 
 		a->lu = build_lu(d, s->next, l);
-		a->o = ownership_find(d, s->next->group[l->group].name);
+		a->o = regroup_find(&s->groups, s->next->group[l->group].name);
 		return a->lu && a->o;
 	}
 	case CONFIG_LUN_REMOVED:
@@ -416,6 +410,11 @@ static bool note_change(struct reconfig_swap *s, const struct config_change *c)
 		return true;
 	case CONFIG_TARGET_REMOVED:
 		s->changed[s->nchanged++] = (struct changed){ .target = target_find(&d->core, c->name), .goes = true };
+		return true;
+	case CONFIG_GROUP_ADDED: /* stands before its LUNs */
+		return regroup_add(&s->groups, s->next, c->name);
+	case CONFIG_GROUP_REMOVED:
+		regroup_remove(&s->groups, c->name);
 		return true;
 	case CONFIG_TARGET_ADDED:
 	case CONFIG_LUN_CHANGED:
@@ -442,12 +441,12 @@ static bool make_room(struct reconfig_swap *s)
 	s->changed = calloc(n, sizeof(*s->changed));
 	s->fresh = calloc(n, sizeof(*s->fresh));
 	s->refresh.part = calloc(d->core.nreactors, sizeof(*s->refresh.part));
-	return lu && target && s->added && s->removed && s->changed && s->fresh && s->refresh.part;
+	return regroup_init(&s->groups, d, s->next, n) == 0 && lu && target && s->added && s->removed && s->changed && s->fresh && s->refresh.part;
 }
 
 static bool list_changes(struct reconfig_swap *s)
 {
-	if (config_diff(&s->diff, s->d->config, s->next) < 0 || !make_room(s))
+	if (config_diff(&s->diff, s->d->config, s->next, true) < 0 || !make_room(s))
 		return false;
 	for (size_t i = 0; i < s->diff.n; i++)
 		if (!note_change(s, &s->diff.change[i]))

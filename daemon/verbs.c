@@ -19,7 +19,7 @@
 
 static json_t *group_json(struct daemon *d, struct ownership *o)
 {
-	struct group *g = alua_service_find(d->alua, o->group);
+	const struct group *g = alua_service_group(d->alua, o->group);
 	json_t *luns = json_array(), *ports = json_array();
 	struct alua_situation s;
 
@@ -29,7 +29,7 @@ static json_t *group_json(struct daemon *d, struct ownership *o)
 	for (size_t i = 0; i < d->config->nnodes; i++)
 		json_array_append_new(ports, json_pack("{s:s, s:s}", "node", d->config->node[i].name, "state",
 						       alua_state_text(alua_state_of(&s, d->config->node[i].id))));
-	return json_pack("{s:s, s:s?, s:b, s:I, s:s, s:b, s:o, s:o, s:s?}", "name", g->name, "owner",
+	return json_pack("{s:s, s:s?, s:b, s:I, s:s, s:b, s:o, s:o, s:s?}", "name", o->group, "owner",
 			 g->owner ? daemon_node_name(d, g->owner) : NULL, "owner_lost", g->lost, "epoch",
 			 (json_int_t)g->epoch, "state", alua_state_text(alua_state_of(&s, d->node)), "failed", o->failed, "ports", ports,
 			 "luns", luns, "error", o->error[0] ? o->error : NULL);
@@ -40,7 +40,7 @@ static json_t *groups_json(struct daemon *d)
 	json_t *groups = json_array();
 
 	for (uint32_t i = 0; i < d->ngroups; i++)
-		json_array_append_new(groups, group_json(d, &d->ownership[i]));
+		json_array_append_new(groups, group_json(d, d->ownership[i]));
 	return groups;
 }
 

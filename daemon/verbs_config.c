@@ -17,6 +17,7 @@
 #include "daemon/control.h"
 #include "daemon/daemon.h"
 #include "daemon/reconfig.h"
+#include "daemon/regroup.h"
 #include "daemon/verbs_config.h"
 
 #define ASK_LIMIT_S 30
@@ -213,6 +214,9 @@ static void committed(void *cookie, enum propose_status status, const void *resu
 	if (status == PROPOSE_OK && v == CONFIG_OK) {
 		answer = json_pack("{s:I, s:O}", "generation", (json_int_t)number, "changes", a->changes);
 		control_ok(ask_end(a), answer);
+	} else if (status == PROPOSE_OK && v == CONFIG_GROUP_OWNED) {
+		control_error(ask_end(a), CONTROL_REFUSED, "a LUN group that the configuration is without has got an owner "
+			      "meanwhile; take its resource out of the cluster manager first; nothing was changed");
 	} else if (status == PROPOSE_UNKNOWN) {
 		control_error(ask_end(a), CONTROL_FAILED, "this node has lost the cluster while generation %llu was put in "
 			      "force: it is in force on all nodes or on none; look with `sandemctl config history`", number);
@@ -292,31 +296,58 @@ static void ask_start(const struct lookup *k, struct reconfig_plan *p, uint64_t 
 	struct daemon *d = k->d;
 	struct reconfig_ask *a = calloc(1, sizeof(*a));
 	struct config_generation g = { .number = base + 1, .time = time(NULL), .text = p->text, .len = p->len,
-				       .slots = slots, .author = (char *)d->node_name, .note = (char *)k->note };
+				       .slots = slots, .author = (char *)d->node_name, .note = (char *)k->note,
+				       .group = config_group_names(p->next) };
 
-	if (!a) {
+	if (!a || !g.group) {
+		free(a);
+		free(g.group);
 		json_decref(changes);
 		control_error(k->reply, CONTROL_FAILED, "out of memory");
 		return;
 	}
+	g.ngroups = p->groups ? p->next->ngroups : 0;
 	*a = (struct reconfig_ask){ .d = d, .reply = k->reply, .token = new_token(), .number = base + 1,
 				    .changes = changes };
 	a->timer_armed = qb_loop_timer_add(d->loop, QB_LOOP_MED, ASK_LIMIT_S * QB_TIME_NS_IN_SEC, a, too_late,
 					   &a->timer) == 0;
 	d->reconfig->ask = a;
 	propose(a, &(struct config_op){ .action = CONFIG_PREPARE, .token = a->token, .wanted = &g }, prepared);
+	free(g.group);
 }
 
 /* ---- texts ---------------------------------------------------------------------------------------------------------- */
 
+/* NULL, or why the LUN groups of the text can't be; into why. */
+static const char *groups_refusal(struct daemon *d, const struct reconfig_plan *p, char *why, size_t len)
+{
+	char **name = config_group_names(p->next);
+	const struct group *held = name ? alua_service_held(d->alua, (const char *const *)name, p->next->ngroups) : NULL;
+	bool fit = name && config_service_groups_fit((const char *const *)name, p->next->ngroups);
+
+	free(name);
+	if (!p->groups || (fit && !held))
+		return NULL;
+	if (held)
+		snprintf(why, len, "group %s: it has an owner, or is to get one (node %s); take its resource out of the cluster "
+			 "manager first, with pacemaker `crm resource stop` and `crm configure delete`", held->name,
+			 held->owner ? daemon_node_name(d, held->owner) : "not known yet");
+	else
+		snprintf(why, len, "groups: their names have more than %u bytes together; give them shorter ones",
+			 CONFIG_GROUPS_BYTES_MAX);
+	return why;
+}
+
 static void apply_compared(const struct lookup *k, struct reconfig_plan *p, const struct config_diff *diff)
 {
 	const struct config_generation *g = config_service_current(k->d->generations);
-	char *slots;
+	char *slots, why[300];
 
 	if (diff->nrefused) {
 		control_error(k->reply, CONTROL_REFUSED, "%s%s; nothing was changed", config_diff_refusal(diff),
 			      diff->nrefused > 1 ? " (`sandemctl config diff` shows what else)" : "");
+	} else if (groups_refusal(k->d, p, why, sizeof(why))) {
+		control_error(k->reply, CONTROL_REFUSED, "%s; nothing was changed", why);
 	} else if (k->d->reconfig->ask) {
 		control_error(k->reply, CONTROL_REFUSED, "another configuration is being applied on this node; wait for its end");
 	} else if (k->base && k->base != g->number) {
@@ -340,7 +371,7 @@ static void compared(const struct lookup *k, struct reconfig_plan *p)
 		control_error(k->reply, CONTROL_REFUSED, "%s", p->err.text);
 	} else if (!g) {
 		control_error(k->reply, CONTROL_REFUSED, "the cluster's configuration has gone meanwhile; repeat the command");
-	} else if (config_diff(&diff, k->d->config, p->said) < 0) {
+	} else if (config_diff(&diff, k->d->config, p->said, p->groups) < 0) {
 		control_error(k->reply, CONTROL_FAILED, "out of memory");
 	} else if (k->apply) {
 		apply_compared(k, p, &diff);
@@ -374,11 +405,13 @@ static bool base_arg(const json_t *args, struct lookup *k)
 
 static void look_up(struct lookup from, const char *name, const char *text, size_t len)
 {
+	struct reconfig_text t = { .name = name, .text = text, .len = len };
 	struct lookup *k = malloc(sizeof(*k));
 
 	if (k)
 		*k = from;
-	if (k && reconfig_plan(k->d, name, text, len, NULL, looked_up, k))
+	t.groups = regroup_possible(from.d);
+	if (k && reconfig_plan(k->d, &t, looked_up, k))
 		return;
 	free(k);
 	control_error(from.reply, CONTROL_FAILED, "out of memory");

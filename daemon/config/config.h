@@ -167,6 +167,9 @@ void config_digest(const struct config *c, uint8_t digest[32]);
  * nodes, the names of the groups and who forwards, the iSCSI settings. Pure. */
 void config_fixed_digest(const struct config *c, uint8_t digest[32]);
 
+/* The same without the groups: what can't change while the cluster runs where its state says which groups there are. Pure. */
+void config_nodes_digest(const struct config *c, uint8_t digest[32]);
+
 /* The URLs for VPD page 85h: the cluster's, then the nodes'. Into url[], with room for nnodes + 1; returns how many. */
 size_t config_management_urls(const struct config *c, const char **url);
 

@@ -19,10 +19,10 @@ static bool same_portal(const struct portal *a, const struct portal *b)
 	return a->port == b->port && !strcmp(a->addr, b->addr);
 }
 
-static bool same_node(const struct config_node *a, const struct config_node *b, bool links)
+static bool same_node(const struct config_node *a, const struct config_node *b)
 {
 	bool same = !strcmp(a->name, b->name) && a->id == b->id && a->nportals == b->nportals &&
-		    (!links || same_portal(&a->link, &b->link));
+		    same_portal(&a->link, &b->link);
 
 	for (uint16_t i = 0; same && i < a->nportals; i++)
 		same = same_portal(&a->portal[i], &b->portal[i]);
@@ -34,7 +34,7 @@ static bool same_nodes(const struct config *a, const struct config *b)
 	bool same = a->nnodes == b->nnodes;
 
 	for (size_t i = 0; same && i < a->nnodes; i++)
-		same = same_node(&a->node[i], &b->node[i], config_forwards(b));
+		same = same_node(&a->node[i], &b->node[i]);
 	return same;
 }
 
@@ -49,7 +49,7 @@ static bool same_urls(const struct config *a, const struct config *b)
 	return same;
 }
 
-static int find_group(const struct config *c, const char *name)
+int config_find_group(const struct config *c, const char *name)
 {
 	for (size_t i = 0; i < c->ngroups; i++)
 		if (!strcmp(c->group[i].name, name))
@@ -117,8 +117,8 @@ __attribute__((format(printf, 4, 5))) static void add(struct config_diff *d, enu
 
 static void diff_fixed(struct config_diff *d, const struct config *a, const struct config *b)
 {
-	if (strcmp(a->cluster, b->cluster) || a->log != b->log ||
-	    (a->link_tls != b->link_tls && config_forwards(b)) || a->explicit_alua != b->explicit_alua)
+	if (strcmp(a->cluster, b->cluster) || a->log != b->log || a->link_tls != b->link_tls ||
+	    a->explicit_alua != b->explicit_alua)
 		add(d, CONFIG_REFUSED, NULL, "cluster: name, log, link_tls and explicit_alua " RESTART);
 	if (!same_urls(a, b))
 		add(d, CONFIG_REFUSED, NULL, "management_url: of the cluster and the nodes " RESTART);
@@ -133,11 +133,25 @@ static const char *node_at(const struct config *c, int i)
 	return i < 0 ? "none" : c->node[i].name;
 }
 
+static const char *non_owner_word(enum config_non_owner n)
+{
+	return n == NON_OWNER_FORWARD ? "forward" : "standby";
+}
+
+static void diff_non_owner(struct config_diff *d, const struct config_group *x, const struct config_group *y, bool groups)
+{
+	if (x->non_owner == y->non_owner)
+		return;
+	if (groups)
+		add(d, CONFIG_GROUP_CHANGED, y->name, "non_owner %s -> %s", non_owner_word(x->non_owner),
+		    non_owner_word(y->non_owner));
+	else
+		add(d, CONFIG_REFUSED, NULL, "group %s: non_owner " RESTART, y->name);
+}
+
 static void diff_group(struct config_diff *d, const struct config *a, const struct config_group *x,
 		       const struct config *b, const struct config_group *y)
 {
-	if (x->non_owner != y->non_owner)
-		add(d, CONFIG_REFUSED, NULL, "group %s: non_owner " RESTART, y->name);
 	if (x->hold_limit_ms != y->hold_limit_ms)
 		add(d, CONFIG_GROUP_CHANGED, y->name, "hold_limit %ums -> %ums", x->hold_limit_ms, y->hold_limit_ms);
 	if (strcmp(node_at(a, x->preferred), node_at(b, y->preferred)))
@@ -145,18 +159,44 @@ static void diff_group(struct config_diff *d, const struct config *a, const stru
 		    node_at(b, y->preferred));
 }
 
-static void diff_groups(struct config_diff *d, const struct config *a, const struct config *b)
+static const struct config_lu *first_in_group(const struct config *c, size_t group)
+{
+	for (size_t i = 0; i < c->nlus; i++)
+		if (c->lu[i].group == group)
+			return &c->lu[i];
+	return NULL;
+}
+
+static void group_goes(struct config_diff *d, const struct config *a, size_t i, bool groups)
+{
+	const struct config_lu *l = first_in_group(a, i);
+
+	if (!groups)
+		add(d, CONFIG_REFUSED, NULL, "group %s: groups " RESTART, a->group[i].name);
+	else if (l)
+		add(d, CONFIG_REFUSED, NULL, "group %s: LUN %s is in it; apply the configuration without its LUNs first, then "
+		    "without the group", a->group[i].name, l->name);
+	else
+		add(d, CONFIG_GROUP_REMOVED, a->group[i].name, "without LUNs");
+}
+
+static void diff_groups(struct config_diff *d, const struct config *a, const struct config *b, bool groups)
 {
 	for (size_t i = 0; i < a->ngroups; i++)
-		if (find_group(b, a->group[i].name) < 0)
-			add(d, CONFIG_REFUSED, NULL, "group %s: groups " RESTART, a->group[i].name);
+		if (config_find_group(b, a->group[i].name) < 0)
+			group_goes(d, a, i, groups);
 	for (size_t i = 0; i < b->ngroups; i++) {
-		int was = find_group(a, b->group[i].name);
+		const struct config_group *y = &b->group[i];
+		int was = config_find_group(a, y->name);
 
-		if (was < 0)
-			add(d, CONFIG_REFUSED, NULL, "group %s: groups " RESTART, b->group[i].name);
-		else
-			diff_group(d, a, &a->group[was], b, &b->group[i]);
+		if (was >= 0) {
+			diff_non_owner(d, &a->group[was], y, groups);
+			diff_group(d, a, &a->group[was], b, y);
+		} else if (groups) {
+			add(d, CONFIG_GROUP_ADDED, y->name, "non_owner %s", non_owner_word(y->non_owner));
+		} else {
+			add(d, CONFIG_REFUSED, NULL, "group %s: groups " RESTART, y->name);
+		}
 	}
 }
 
@@ -266,11 +306,11 @@ static void diff_targets(struct config_diff *d, const struct config *a, const st
 	}
 }
 
-int config_diff(struct config_diff *d, const struct config *now, const struct config *next)
+int config_diff(struct config_diff *d, const struct config *now, const struct config *next, bool groups)
 {
 	*d = (struct config_diff){ .n = 0 };
 	diff_fixed(d, now, next);
-	diff_groups(d, now, next);
+	diff_groups(d, now, next, groups);
 	diff_lus(d, now, next);
 	diff_targets(d, now, next);
 	return d->err;
@@ -299,6 +339,8 @@ const char *config_change_word(enum config_change_kind kind)
 	case CONFIG_TARGET_ADDED: return "add target";
 	case CONFIG_TARGET_REMOVED: return "remove target";
 	case CONFIG_TARGET_CHANGED: return "change target";
+	case CONFIG_GROUP_ADDED: return "add group";
+	case CONFIG_GROUP_REMOVED: return "remove group";
 	case CONFIG_GROUP_CHANGED: return "change group";
 	case CONFIG_REFUSED: return "refused";
 	}
@@ -379,48 +421,4 @@ char *config_slots_text(const struct config *c)
 		return NULL;
 	}
 	return text;
-}
-
-/* ---- the node's own file and the cluster's generation ------------------------------------------------------ */
-
-static void exchange(void *a, void *b, size_t len)
-{
-	char tmp[64];
-
-	memcpy(tmp, a, len);
-	memcpy(a, b, len);
-	memcpy(b, tmp, len);
-}
-
-/* Of the groups only what a generation may change; a node that own does not have is no preference. */
-static void take_groups(struct config *own, const struct config *from)
-{
-	for (size_t i = 0; i < own->ngroups; i++) {
-		int at = find_group(from, own->group[i].name);
-		const struct config_group *g = at < 0 ? NULL : &from->group[at];
-
-		if (!g)
-			continue;
-		own->group[i].hold_limit_ms = g->hold_limit_ms;
-		own->group[i].preferred = g->preferred < 0 ? -1 : config_find_node(own, from->node[g->preferred].name);
-	}
-}
-
-int config_adopt(struct config *own, struct config *gen, char *err, size_t errlen)
-{
-	for (size_t i = 0; i < gen->nlus; i++)
-		if (find_group(own, gen->group[gen->lu[i].group].name) < 0) {
-			snprintf(err, errlen, "LUN %s of the cluster's configuration is in group %s, which sandem.yaml does not "
-				 "have; put the group back into sandem.yaml", gen->lu[i].name,
-				 gen->group[gen->lu[i].group].name);
-			return -EINVAL;
-		}
-	for (size_t i = 0; i < gen->nlus; i++)
-		gen->lu[i].group = find_group(own, gen->group[gen->lu[i].group].name);
-	take_groups(own, gen);
-	exchange(&own->nlus, &gen->nlus, sizeof(own->nlus));
-	exchange(&own->lu, &gen->lu, sizeof(own->lu));
-	exchange(&own->ntargets, &gen->ntargets, sizeof(own->ntargets));
-	exchange(&own->target, &gen->target, sizeof(own->target));
-	return 0;
 }

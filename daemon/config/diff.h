@@ -18,7 +18,9 @@ enum config_change_kind {
 	CONFIG_TARGET_ADDED,
 	CONFIG_TARGET_REMOVED,
 	CONFIG_TARGET_CHANGED, /* access lists */
-	CONFIG_GROUP_CHANGED, /* hold limit, preferred node */
+	CONFIG_GROUP_ADDED,
+	CONFIG_GROUP_REMOVED, /* no LUN is in it any more */
+	CONFIG_GROUP_CHANGED, /* hold limit, preferred node, what non-owners do */
 	CONFIG_REFUSED,	      /* text says why */
 };
 
@@ -35,8 +37,9 @@ struct config_diff {
 	int err; /* -ENOMEM: sticky */
 };
 
-/* 0 or -ENOMEM. config_diff_fini() in every case. */
-int config_diff(struct config_diff *d, const struct config *now, const struct config *next);
+/* groups: LUN groups may come, go, and change what their non-owners do (a generation says which there are). 0 or -ENOMEM.
+ * config_diff_fini() in every case. */
+int config_diff(struct config_diff *d, const struct config *now, const struct config *next, bool groups);
 void config_diff_fini(struct config_diff *d);
 const char *config_change_word(enum config_change_kind kind); /* "add LUN", … */
 /* The first reason for refusal, or NULL. */
@@ -59,10 +62,18 @@ int config_slots_take(struct config *c, const char *text);
 char *config_slots_text(const struct config *c);
 
 /*
- * The configuration that a node runs with: the fixed part from its own file, LUNs, targets and the rest of the groups from the
- * cluster's generation. Moves them out of generation into own, and own's former ones out of it. 0; or -EINVAL and a
- * message: generation needs a group that own does not have. Then nothing has changed.
+ * The configuration that a node runs with: the fixed part from its own file, LUNs, targets and groups from the cluster's
+ * generation. groups false: it does not say which groups there are; names and non_owner of those are own's. Moves them out of
+ * generation into own, and own's former ones out of it. 0; or -EINVAL and a message: generation needs a group that own does not
+ * have. Then nothing has changed.
  */
-int config_adopt(struct config *own, struct config *generation, char *err, size_t errlen);
+int config_adopt(struct config *own, struct config *generation, bool groups, char *err, size_t errlen);
+
+/* The names of c's groups, ascending; borrowed from c. To be freed; NULL: no memory. */
+char **config_group_names(const struct config *c);
+/* These are c's groups; names: ascending. */
+bool config_has_groups(const struct config *c, char *const *names, size_t n);
+/* Index into group[] or -1. */
+int config_find_group(const struct config *c, const char *name);
 
 #endif

@@ -89,17 +89,21 @@ static void hash_nodes(EVP_MD_CTX *ctx, const struct config *c)
 	}
 }
 
-/* Only where it has a meaning; the key file may be elsewhere on each node. */
-static void hash_links(EVP_MD_CTX *ctx, const struct config *c)
+static void hash_link_addresses(EVP_MD_CTX *ctx, const struct config *c)
 {
-	if (!config_forwards(c))
-		return;
 	if (c->link_tls)
 		hash_text(ctx, "link_tls");
 	for (size_t i = 0; i < c->nnodes; i++) {
 		hash_text(ctx, c->node[i].link.addr);
 		hash_number(ctx, c->node[i].link.port);
 	}
+}
+
+/* Only where it has a meaning; the key file may be elsewhere on each node. */
+static void hash_links(EVP_MD_CTX *ctx, const struct config *c)
+{
+	if (config_forwards(c))
+		hash_link_addresses(ctx, c);
 }
 
 /* What initiators are told of the target device, where it is not the default. move_program may differ. */
@@ -238,6 +242,19 @@ void config_fixed_digest(const struct config *c, uint8_t digest[32])
 		hash_text(ctx, c->group[i].name);
 		hash_number(ctx, c->group[i].non_owner);
 	}
+	hash_iscsi(ctx, c);
+	hash_final(ctx, digest);
+}
+
+void config_nodes_digest(const struct config *c, uint8_t digest[32])
+{
+	EVP_MD_CTX *ctx = hash_new("sandem configuration, nodes 1");
+
+	hash_text(ctx, c->cluster);
+	hash_number(ctx, c->log);
+	hash_nodes(ctx, c);
+	hash_link_addresses(ctx, c);
+	hash_device(ctx, c);
 	hash_iscsi(ctx, c);
 	hash_final(ctx, digest);
 }

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/lu.h"
 #include "core/wbuf_message.h"
 #include "daemon/config/config_log.pb-c.h"
 
@@ -17,6 +18,9 @@ static void generation_fini(struct config_generation *g)
 	free(g->slots);
 	free(g->author);
 	free(g->note);
+	for (size_t i = 0; i < g->ngroups; i++)
+		free(g->group[i]);
+	free(g->group);
 	*g = (struct config_generation){ 0 };
 }
 
@@ -139,11 +143,39 @@ static int vote_add(struct config_service *svc, const Conflog__Vote *pb)
 
 /* ---- messages -------------------------------------------------------------------------------------------- */
 
+bool config_service_groups_fit(const char *const *group, size_t n)
+{
+	size_t bytes = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		size_t len = strlen(group[i]);
+
+		if (!len || len > LU_NAME_MAX || (i && strcmp(group[i - 1], group[i]) >= 0))
+			return false;
+		bytes += len + 2;
+	}
+	return n <= GROUPS_MAX && bytes <= CONFIG_GROUPS_BYTES_MAX;
+}
+
 static bool generation_good(const Conflog__Generation *pb)
 {
 	return pb && pb->number && pb->text.len && pb->text.len <= CONFIG_TEXT_MAX &&
 	       !memchr(pb->text.data, 0, pb->text.len) && strlen(pb->slots) <= CONFIG_SLOTS_MAX &&
-	       strlen(pb->author) <= 255 && strlen(pb->note) <= CONFIG_WHY_MAX;
+	       strlen(pb->author) <= 255 && strlen(pb->note) <= CONFIG_WHY_MAX &&
+	       config_service_groups_fit((const char *const *)pb->group, pb->n_group);
+}
+
+static int groups_from(struct config_generation *g, const Conflog__Generation *pb)
+{
+	g->group = calloc(pb->n_group + 1, sizeof(*g->group));
+	if (!g->group)
+		return -ENOMEM;
+	for (; g->ngroups < pb->n_group; g->ngroups++) {
+		g->group[g->ngroups] = strdup(pb->group[g->ngroups]);
+		if (!g->group[g->ngroups])
+			return -ENOMEM;
+	}
+	return 0;
 }
 
 static int generation_from(struct config_generation *g, const Conflog__Generation *pb)
@@ -151,7 +183,7 @@ static int generation_from(struct config_generation *g, const Conflog__Generatio
 	*g = (struct config_generation){ .number = pb->number, .time = pb->time, .len = pb->text.len,
 					 .text = malloc(pb->text.len + 1), .slots = strdup(pb->slots),
 					 .author = strdup(pb->author), .note = strdup(pb->note) };
-	if (!g->text || !g->slots || !g->author || !g->note) {
+	if (!g->text || !g->slots || !g->author || !g->note || groups_from(g, pb) < 0) {
 		generation_fini(g);
 		return -ENOMEM;
 	}
@@ -170,6 +202,8 @@ static void generation_to(Conflog__Generation *pb, const struct config_generatio
 	pb->slots = g->slots;
 	pb->author = g->author;
 	pb->note = g->note;
+	pb->n_group = g->ngroups;
+	pb->group = g->group;
 }
 
 static void vote_to(Conflog__Vote *pb, const struct config_vote *v)
@@ -201,10 +235,28 @@ void config_service_pack(struct wbuf *out, const struct config_op *op)
 
 /* ---- what each action does -------------------------------------------------------------------------------- */
 
+static bool groups_free_to_go(const struct config_service *svc, const struct config_generation *g)
+{
+	return !g->ngroups || !svc->groups.free_to_go ||
+	       svc->groups.free_to_go(svc->groups.arg, (const char *const *)g->group, g->ngroups);
+}
+
+static void groups_take(const struct config_service *svc, const struct config_generation *g, struct apply *a)
+{
+	int rc = 0;
+
+	if (g->ngroups && svc->groups.take)
+		rc = svc->groups.take(svc->groups.arg, (const char *const *)g->group, g->ngroups, a->position);
+	if (rc)
+		a->err = rc;
+}
+
 /* Where it takes the place of one that is forgotten, so does its record on disk. */
 static void in_force(struct config_service *svc, struct config_generation *g, struct apply *a)
 {
 	char object[16];
+
+	groups_take(svc, g, a);
 
 	snprintf(object, sizeof(object), "%u", (unsigned)(g->number % CONFIG_HISTORY));
 	generation_insert(svc, g);
@@ -268,9 +320,14 @@ static void commit(struct config_service *svc, struct apply *a, enum config_verd
 	*v = CONFIG_NOT_ALL;
 	if (!config_service_all_good(svc))
 		return;
-	in_force(svc, &svc->wanted, a);
+	*v = CONFIG_GROUP_OWNED;
+	if (groups_free_to_go(svc, &svc->wanted)) {
+		in_force(svc, &svc->wanted, a);
+		*v = CONFIG_OK;
+	} else {
+		apply_effect(a, EFFECT_PUBLISH, CONFIG_OBJECT_PREPARE);
+	}
 	preparation_end(svc);
-	*v = CONFIG_OK;
 }
 
 static bool well_formed(const Conflog__Change *c)
@@ -448,6 +505,7 @@ static int restore(void *state, const uint8_t *p, size_t len, char *err, size_t 
 		if (s->n_member)
 			memcpy(fresh->member, s->member, s->n_member * sizeof(*s->member));
 		clear(svc);
+		fresh->groups = svc->groups;
 		*svc = *fresh;
 		free(fresh);
 	} else {

@@ -10,6 +10,10 @@
  * A change of the membership ends a preparation, so that one whose asker is gone does not stay, and no member takes a
  * generation that it was not asked about. COMMIT is refused unless every member has voted for it.
  *
+ * From version 3 of the protocol on a generation says which LUN groups there are. Their owners are another service's state, which
+ * follows at the generation's own place in the log (config_groups): a group that has an owner, or that is on its way to one, is
+ * not taken away.
+ *
  * Effects: EFFECT_PUBLISH with object "generation" or "prepare"; EFFECT_PERSIST by place in the history ("3"), of which
  * there are CONFIG_HISTORY. Control thread.
  */
@@ -23,6 +27,8 @@
 #define CONFIG_HISTORY 16	    /* generations kept */
 #define CONFIG_TEXT_MAX (200u << 10) /* bytes: with all else below REPLOG_OP_MAX */
 #define CONFIG_SLOTS_MAX (40u << 10)
+#define CONFIG_GROUPS_BYTES_MAX (14u << 10) /* names of groups, with two bytes more for each */
+#define CONFIG_GROUPS_SINCE 3 /* version of the protocol in which a generation says which groups there are */
 #define CONFIG_WHY_MAX 512
 #define CONFIG_OBJECT_GENERATION "generation"
 #define CONFIG_OBJECT_PREPARE "prepare"
@@ -35,6 +41,17 @@ struct config_generation {
 	char *slots;  /* config_slots_take() */
 	char *author; /* node */
 	char *note;   /* may be empty */
+	size_t ngroups; /* 0: LUN groups are those of each node's file */
+	char **group;	/* names, ascending */
+};
+
+/* Who knows of the owners of the LUN groups. Both are functions of the replicated state alone. NULL: nobody does. */
+struct config_groups {
+	/* Nothing has to be known of the groups that these are without. */
+	bool (*free_to_go)(void *arg, const char *const *group, size_t n);
+	/* These are all that there are from here on. 0 or -ENOMEM. */
+	int (*take)(void *arg, const char *const *group, size_t n, uint64_t position);
+	void *arg;
 };
 
 struct config_vote {
@@ -53,6 +70,7 @@ struct config_service {
 	struct config_vote *vote; /* by node */
 	size_t nmembers;
 	uint32_t member[NODES_MAX]; /* ascending */
+	struct config_groups groups; /* not replicated: set before the first message */
 };
 
 enum config_action { CONFIG_SEED = 1, CONFIG_PREPARE, CONFIG_VOTE, CONFIG_COMMIT, CONFIG_ABORT };
@@ -64,6 +82,7 @@ enum config_verdict {
 	CONFIG_BUSY,	  /* PREPARE: another one is being prepared */
 	CONFIG_OVER,	  /* the preparation is over: the membership has changed */
 	CONFIG_NOT_ALL,	  /* COMMIT: not every member has voted for it */
+	CONFIG_GROUP_OWNED, /* COMMIT: a group that it is without has an owner; the preparation is over */
 };
 
 extern const struct service_ops config_service_ops;
@@ -79,6 +98,9 @@ const struct config_vote *config_service_vote(const struct config_service *svc, 
 bool config_service_all_good(const struct config_service *svc);
 /* A vote against it; NULL: none. */
 const struct config_vote *config_service_refusal(const struct config_service *svc);
+
+/* These names, ascending, fit into a generation. */
+bool config_service_groups_fit(const char *const *group, size_t n);
 
 struct config_op {
 	enum config_action action;

@@ -42,7 +42,7 @@ static void promote(struct sim *s, unsigned i)
 	g->waited = 0;
 	g->target = n;
 	sim_trace(s, "is told to promote group %u", i);
-	ownership_promote(&n->d.ownership[i], promoted, g);
+	ownership_promote(n->d.ownership[i], promoted, g);
 }
 
 static void demote(struct sim *s, unsigned i)
@@ -57,7 +57,7 @@ static void demote(struct sim *s, unsigned i)
 	g->waited = 0;
 	g->target = n;
 	sim_trace(s, "is told to demote group %u", i);
-	ownership_demote(&n->d.ownership[i], demoted, g);
+	ownership_demote(n->d.ownership[i], demoted, g);
 }
 
 /* A node that was parted and is back, and was not fenced, may have lost its groups (agents/ocf/group: monitor). */
@@ -70,7 +70,7 @@ void crm_monitor(struct sim *s)
 
 		if (!g->promoted || g->busy || n->paused || s->partitions || !node_serving(n))
 			continue;
-		real = alua_service_find(n->d.alua, n->d.ownership[i].group);
+		real = alua_service_find(n->d.alua, n->d.ownership[i]->group);
 		g->promoted = real->owner == g->at && !real->lost && real->phase == GROUP_ACTIVE;
 		if (!g->promoted) {
 			s->cur = NULL;

@@ -150,7 +150,7 @@ int disk_handler_open(const struct disk_params *p, struct disk **out, char *err,
 		snprintf(err, errlen, "%s: simulated failure", p->path);
 		return -EIO;
 	}
-	sim_trace(s, "opens LU %u for epoch %llu", lu, (unsigned long long)n->d.ownership[lu].epoch);
+	sim_trace(s, "opens LU %u for epoch %llu", lu, (unsigned long long)n->d.ownership[lu]->epoch);
 	for (uint32_t i = 1; i <= s->nodes && !n->dying; i++)
 		if (s->open[lu][i] && i != n->id)
 			sim_fail(s, "P5: node %u opens LU %u while node %u, which has not been fenced, has it open", n->id, lu,
@@ -159,7 +159,7 @@ int disk_handler_open(const struct disk_params *p, struct disk **out, char *err,
 	h->disk = (struct disk){ .ops = &disk_ops, .size = s->medium_blocks[lu] * 512ull, .volatile_cache = true };
 	h->node = n;
 	h->lu = lu;
-	h->epoch = n->d.ownership[lu].epoch;
+	h->epoch = n->d.ownership[lu]->epoch;
 	h->found = s->medium_blocks[lu];
 	s->open[lu][n->id] = h;
 	*out = &h->disk;

@@ -79,7 +79,7 @@ static void make_groups(struct node *n)
 		const struct config_group g = { .name = (char *)names[i], .hold_limit_ms = HOLD_MS, .preferred = -1,
 						.non_owner = n->sim->forwards ? NON_OWNER_FORWARD : NON_OWNER_STANDBY };
 
-		ownership_init(&n->d.ownership[i], &n->d, &g);
+		n->d.ownership[i] = ownership_new(&n->d, n->d.config, &g);
 	}
 	n->d.alua = alua_service_new(names, n->sim->groups);
 	n->d.pr = pr_service_new();
@@ -113,13 +113,13 @@ void node_parts_new(struct node *n)
 static void free_lu(struct node *n, unsigned i)
 {
 	struct lu *lu = n->lus[i];
-	struct ownership *o = &n->d.ownership[i];
+	struct ownership *o = n->d.ownership[i];
 	struct disk *left[] = { lu->disk, o->opened[0] };
 
 	for (unsigned k = 0; k < 2; k++)
 		if (left[k])
 			left[k]->ops->close(left[k]);
-	ownership_fini(o);
+	ownership_free(o);
 	alua_gate_free(lu->gate);
 	pr_view_free(lu->resv);
 	free((void *)lu->mode);

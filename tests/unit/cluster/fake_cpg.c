@@ -465,12 +465,18 @@ static void load_disk(struct fake_node *n, struct replog_params *p, struct replo
 	}
 }
 
+static bool io_groups_replicated(void *arg)
+{
+	return ((struct fake_node *)arg)->groups_replicated;
+}
+
 void fake_start(struct fake *f, uint32_t node)
 {
 	struct fake_node *n = &f->node[node];
 	struct service s[3] = { { &toy_ops, &n->toy }, { &quick_ops, &n->quick }, { &newer_ops, &n->newer } };
 	struct replog_io io = { n,		 io_send,	   io_run_effects, io_publish_all, io_persist_lineage,
-				io_state_changed, io_version_changed, io_harmless, io_random, io_wake, io_log, NULL, NULL };
+				io_state_changed, io_version_changed, io_harmless, io_random, io_wake, io_log, NULL, NULL,
+				io_groups_replicated };
 	char name[8], cell[TOY_CELLS][16];
 	struct replog_durable d[TOY_CELLS];
 	static const uint32_t all[FAKE_NODES] = { 1, 2, 3, 4, 5 };
@@ -481,7 +487,8 @@ void fake_start(struct fake *f, uint32_t node)
 
 	snprintf(name, sizeof(name), "n%u", node);
 	p.config_digest[0] = n->config;
-	p.fixed_digest[0] = n->fixed;
+	memset(p.fixed_digest, n->fixed, sizeof(p.fixed_digest));
+	memset(p.nodes_digest, n->nodes, sizeof(p.nodes_digest));
 	p.incarnation = n->incarnation = fake_random(f);
 	load_disk(n, &p, d, cell);
 	n->log = replog_new(&p, &io);

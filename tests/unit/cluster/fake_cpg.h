@@ -60,9 +60,11 @@ struct fake_node {
 	struct replog *log;
 	struct toy toy, quick, newer;
 	uint32_t version_max; /* of the program that it starts with; 0: today's. With 1 it has no TOY_NEW_ID */
+	uint8_t fixed, nodes;  /* its file: all bytes of these digests … */
+	bool groups_replicated; /* … and which of them counts */
 	uint32_t version;     /* in use, as it was told; 0: not yet */
 	const char *cluster;  /* that its configuration names; NULL: "fake" */
-	uint8_t config, fixed; /* what the digests of its configuration begin with */
+	uint8_t config; /* what the digest of its configuration begins with */
 	uint64_t incarnation;
 	unsigned partition;
 	struct fake_event *head, *tail; /* delivered to it, not taken yet */

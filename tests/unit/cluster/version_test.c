@@ -51,10 +51,15 @@ static void stop(struct fake *f, uint32_t node)
 	fake_settle(f);
 }
 
-static void upgrade(struct fake *f, uint32_t node)
+static void upgrade_to(struct fake *f, uint32_t node, uint32_t version_max)
 {
 	stop(f, node);
-	start_as(f, node, 2);
+	start_as(f, node, version_max);
+}
+
+static void upgrade(struct fake *f, uint32_t node)
+{
+	upgrade_to(f, node, 2);
 }
 
 static enum propose_status write_one(struct fake *f, uint32_t node,
@@ -229,6 +234,64 @@ static void replaced_processes_are_told_of_from_version_2_on(void **state)
 		assert_int_equal(f->node[i].toy.lost[3], 2);
 		assert_int_equal(f->node[i].toy.joined[3], 2);
 	}
+	fake_fini(f);
+}
+
+/* ---- files that differ in their groups --------------------------------------------------------------------- */
+
+static void assert_refused(struct fake *f, uint32_t node, const char *why)
+{
+	assert_int_equal(replog_state(f->node[node].log), CLUSTER_DIVERGED);
+	assert_non_null(strstr(replog_why(f->node[node].log), why));
+	stop(f, node);
+}
+
+/* From version 3 on the state may say which groups there are: then a file need not. */
+static void files_may_differ_in_groups_where_the_state_has_them(void **state)
+{
+	struct fake *f = up(3, 0);
+
+	(void)state;
+	assert_version(f, 3);
+	stop(f, 3);
+	f->node[3].fixed = 7;
+	start_as(f, 3, 0);
+	assert_refused(f, 3, "differ in cluster, nodes, groups or iscsi");
+	f->node[1].groups_replicated = f->node[2].groups_replicated = true;
+	start_as(f, 3, 0);
+	assert_version(f, 3);
+	stop(f, 3);
+	f->node[3].nodes = 7;
+	f->node[3].groups_replicated = true;
+	start_as(f, 3, 0);
+	assert_refused(f, 3, "differ in cluster, nodes or iscsi");
+	fake_fini(f);
+}
+
+static void in_version_2_they_may_not(void **state)
+{
+	struct fake *f = up(3, 2);
+
+	(void)state;
+	for (uint32_t i = 1; i <= 3; i++)
+		f->node[i].groups_replicated = true; /* of a program that does not know of it */
+	assert_version(f, 2);
+	stop(f, 3);
+	f->node[3].fixed = 7;
+	start_as(f, 3, 0);
+	assert_refused(f, 3, "differ in cluster, nodes, groups or iscsi");
+	f->node[3].fixed = 0;
+	start_as(f, 3, 0);
+	assert_version(f, 2);
+	upgrade_to(f, 2, 0);
+	upgrade_to(f, 1, 0);
+	assert_version(f, 3);
+	stop(f, 3);
+	f->node[3].disk = (struct replog_lineage){ 0 }; /* its own store would refuse it before */
+	memset(f->node[3].disk_has, 0, sizeof(f->node[3].disk_has));
+	start_as(f, 3, 2);
+	assert_int_equal(replog_state(f->node[3].log), CLUSTER_DIVERGED);
+	assert_non_null(strstr(replog_why(f->node[3].log), "speaks protocol versions 1-2"));
 	fake_fini(f);
 }
 
@@ -481,6 +544,8 @@ int main(void)
 		cmocka_unit_test(the_last_old_node_comes_back),
 		cmocka_unit_test(a_new_node_alone_keeps_the_version),
 		cmocka_unit_test(replaced_processes_are_told_of_from_version_2_on),
+		cmocka_unit_test(files_may_differ_in_groups_where_the_state_has_them),
+		cmocka_unit_test(in_version_2_they_may_not),
 		cmocka_unit_test(an_older_program_is_refused_afterwards),
 		cmocka_unit_test(the_version_survives_the_power_loss_of_all),
 		cmocka_unit_test(the_snapshot_of_an_older_version_ends_newer_services),

@@ -84,8 +84,8 @@ static const struct expected one_change[] = {
 	{ "size: 1G, thin", "size: 1G, ua_intlck: 2, thin", CONFIG_REFUSED, NULL, "LUN l1: ua_intlck" },
 	{ "10.0.0.1", "10.0.0.9", CONFIG_REFUSED, NULL, "nodes" },
 	{ "id: 2", "id: 3", CONFIG_REFUSED, NULL, "nodes" },
-	{ "{name: g1}", "{name: g1}, {name: g2}", CONFIG_REFUSED, NULL, "group g2" },
-	{ "{name: g1}", "{name: g1, non_owner: forward}", CONFIG_REFUSED, NULL, "group g1: non_owner" },
+	{ "{name: g1}", "{name: g1}, {name: g2}", CONFIG_GROUP_ADDED, "g2", "standby" },
+	{ "{name: g1}", "{name: g1, non_owner: forward}", CONFIG_GROUP_CHANGED, "g1", "non_owner standby -> forward" },
 	{ "luns:\n", "iscsi: {nop_interval: 7s}\nluns:\n", CONFIG_REFUSED, NULL, "iscsi" },
 	{ "cluster: {name: c}", "cluster: {name: c, log: local}", CONFIG_REFUSED, NULL, "cluster" },
 	{ "cluster: {name: c}", "cluster: {name: c, explicit_alua: yes}", CONFIG_REFUSED, NULL, "explicit_alua" },
@@ -104,7 +104,7 @@ static void test_one_change(void **state)
 		struct config *next = edited(x->from, x->to);
 		struct config_diff d;
 
-		assert_int_equal(config_diff(&d, base, next), 0);
+		assert_int_equal(config_diff(&d, base, next, true), 0);
 		if (d.n < 1 || d.change[0].kind != x->kind || !strstr(d.change[0].text, x->text) ||
 		    (x->name && strcmp(d.change[0].name, x->name)))
 			fail_msg("\"%s\": %zu changes, %s: %s", x->to, d.n, d.n ? config_change_word(d.change[0].kind) : "",
@@ -116,13 +116,66 @@ static void test_one_change(void **state)
 	config_free(base);
 }
 
+/* While a generation does not say which groups there are. */
+static void test_groups_that_are_each_files(void **state)
+{
+	static const char *const change[][3] = {
+		{ "{name: g1}", "{name: g1}, {name: g2}", "group g2: groups can't change" },
+		{ "{name: g1}", "{name: g1, non_owner: forward}", "group g1: non_owner can't change" },
+	};
+	struct config *base = parse(BASE), *more = edited(change[0][0], change[0][1]);
+	struct config_diff d;
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		struct config *next = edited(change[i][0], change[i][1]);
+
+		assert_int_equal(config_diff(&d, base, next, false), 0);
+		assert_int_equal(d.nrefused, 1);
+		assert_non_null(strstr(config_diff_refusal(&d), change[i][2]));
+		config_diff_fini(&d);
+		config_free(next);
+	}
+	assert_int_equal(config_diff(&d, more, base, false), 0);
+	assert_int_equal(d.nrefused, 1);
+	assert_non_null(strstr(config_diff_refusal(&d), "group g2: groups can't change"));
+	config_diff_fini(&d);
+	config_free(more);
+	config_free(base);
+}
+
+/* Its LUNs first: a group with LUNs has something that is open. */
+static void test_groups_go_without_luns(void **state)
+{
+	struct config *base = parse(BASE), *more = edited("{name: g1}", "{name: g1}, {name: g2}");
+	struct config *less = edited("{name: g1}]\nluns:\n  - {name: l0, group: g0, path: /x0, size: 1G, create: true}\n"
+				     "  - {name: l1, group: g1",
+				     "{name: g3}]\nluns:\n  - {name: l0, group: g0, path: /x0, size: 1G, create: true}\n"
+				     "  - {name: l1, group: g3");
+	struct config_diff d;
+
+	(void)state;
+	assert_int_equal(config_diff(&d, more, base, true), 0);
+	assert_int_equal(d.n, 1);
+	assert_int_equal(d.change[0].kind, CONFIG_GROUP_REMOVED);
+	assert_string_equal(d.change[0].name, "g2");
+	config_diff_fini(&d);
+	assert_int_equal(config_diff(&d, base, less, true), 0); /* g1 has l1, which is in g3 there */
+	assert_non_null(strstr(config_diff_refusal(&d), "group g1: LUN l1 is in it"));
+	assert_int_equal(d.change[1].kind, CONFIG_GROUP_ADDED);
+	config_diff_fini(&d);
+	config_free(base);
+	config_free(more);
+	config_free(less);
+}
+
 static void test_no_change(void **state)
 {
 	struct config *base = parse(BASE), *same = edited("luns:\n  -", "daemon: {reactors: 4}\nluns:\n  -");
 	struct config_diff d;
 
 	(void)state;
-	assert_int_equal(config_diff(&d, base, same), 0); /* daemon: is each node's own */
+	assert_int_equal(config_diff(&d, base, same, true), 0); /* daemon: is each node's own */
 	assert_int_equal(d.n, 0);
 	config_diff_fini(&d);
 	config_free(base);
@@ -161,7 +214,7 @@ static void test_adopt(void **state)
 	char err[300] = "";
 
 	(void)state;
-	assert_int_equal(config_adopt(own, gen, err, sizeof(err)), 0);
+	assert_int_equal(config_adopt(own, gen, false, err, sizeof(err)), 0);
 	assert_int_equal(own->lu[0].disk.size, 2ull << 30);
 	assert_string_equal(own->group[own->lu[0].group].name, "g0"); /* it has another place there */
 	assert_int_equal(own->ngroups, 3);
@@ -169,32 +222,77 @@ static void test_adopt(void **state)
 	config_free(gen);
 	less = edited("{name: g1}", "{name: g1}, {name: g7}");
 	less->lu[0].group = 2;
-	assert_int_equal(config_adopt(own, less, err, sizeof(err)), -EINVAL);
+	assert_int_equal(config_adopt(own, less, false, err, sizeof(err)), -EINVAL);
 	assert_non_null(strstr(err, "g7"));
 	assert_int_equal(own->lu[0].disk.size, 2ull << 30);
 	config_free(less);
 	config_free(own);
 }
 
-/* What differs in the fixed digest is what diff refuses, and only that: else nodes would refuse each other, or not. */
-static void test_fixed_digest(void **state)
+/* The groups are the generation's, with all that it says of them. */
+static void test_adopt_groups(void **state)
+{
+	struct config *own = edited("{name: g0, hold_limit: 5s}, {name: g1}",
+				    "{name: g2}, {name: g1, preferred: b}, {name: g0}");
+	struct config *gen = edited("{name: g1}", "{name: g1, non_owner: forward, preferred: a}, {name: g7}");
+	char *names[] = { "g0", "g1", "g7" }, **of_own;
+	char err[300] = "";
+
+	(void)state;
+	assert_int_equal(config_adopt(own, gen, true, err, sizeof(err)), 0);
+	assert_int_equal(own->ngroups, 3);
+	assert_true(config_has_groups(own, names, 3));
+	assert_false(config_has_groups(own, names, 2));
+	assert_false(config_has_groups(gen, names, 3));
+	assert_string_equal(own->group[own->lu[1].group].name, "g1");
+	assert_int_equal(own->group[1].non_owner, NON_OWNER_FORWARD);
+	assert_int_equal(own->group[1].preferred, 0);
+	assert_int_equal(own->group[0].hold_limit_ms, 5000);
+	of_own = config_group_names(own);
+	for (size_t i = 0; i < 3; i++)
+		assert_string_equal(of_own[i], names[i]);
+	free(of_own);
+	of_own = config_group_names(gen); /* of the file: in another order */
+	assert_string_equal(of_own[0], "g0");
+	assert_string_equal(of_own[2], "g2");
+	free(of_own);
+	config_free(gen);
+	config_free(own);
+}
+
+/* What differs in the digest is what diff refuses, and only that: else nodes would refuse each other, or not. */
+static void check_digest(void (*digest)(const struct config *c, uint8_t out[32]), bool groups)
 {
 	struct config *base = parse(BASE);
 	uint8_t before[32], after[32];
 
-	(void)state;
-	config_fixed_digest(base, before);
+	digest(base, before);
 	for (size_t i = 0; i < sizeof(one_change) / sizeof(one_change[0]); i++) {
-		const struct expected *x = &one_change[i];
-		struct config *next = edited(x->from, x->to);
-		bool fixed = x->kind == CONFIG_REFUSED && strncmp(x->text, "LUN", 3);
+		struct config *next = edited(one_change[i].from, one_change[i].to);
+		struct config_diff d;
+		bool fixed;
 
-		config_fixed_digest(next, after);
+		assert_int_equal(config_diff(&d, base, next, groups), 0);
+		fixed = d.nrefused && strncmp(config_diff_refusal(&d), "LUN", 3);
+		digest(next, after);
 		if (!memcmp(before, after, 32) == fixed)
-			fail_msg("\"%s\": the fixed digest must %s", x->to, fixed ? "change" : "stay");
+			fail_msg("\"%s\": the digest must %s", one_change[i].to, fixed ? "change" : "stay");
+		config_diff_fini(&d);
 		config_free(next);
 	}
 	config_free(base);
+}
+
+static void test_fixed_digest(void **state)
+{
+	(void)state;
+	check_digest(config_fixed_digest, false);
+}
+
+static void test_nodes_digest(void **state)
+{
+	(void)state;
+	check_digest(config_nodes_digest, true);
 }
 
 int main(void)
@@ -202,6 +300,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_one_change), cmocka_unit_test(test_no_change), cmocka_unit_test(test_slots),
 		cmocka_unit_test(test_adopt),	   cmocka_unit_test(test_fixed_digest),
+		cmocka_unit_test(test_adopt_groups), cmocka_unit_test(test_nodes_digest),
+		cmocka_unit_test(test_groups_that_are_each_files), cmocka_unit_test(test_groups_go_without_luns),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -12,6 +12,8 @@
 
 #include <cmocka.h>
 
+#include "cluster/replog.h"
+#include "core/lu.h"
 #include "daemon/config/service.h"
 
 #define TOKEN 77
@@ -288,6 +290,91 @@ static void test_snapshot(void **state)
 	config_service_free(joiner);
 }
 
+/* ---- LUN groups -------------------------------------------------------------------------------------------- */
+
+struct owners { /* one per member: what the service of the owners would know */
+	char taken[64];
+	uint64_t position;
+	bool held;
+};
+
+static bool free_to_go(void *arg, const char *const *group, size_t n)
+{
+	assert_true(n > 0 && group[0][0]);
+	return !((struct owners *)arg)->held;
+}
+
+static int take(void *arg, const char *const *group, size_t n, uint64_t position)
+{
+	struct owners *o = arg;
+
+	o->taken[0] = '\0';
+	for (size_t i = 0; i < n; i++)
+		strcat(strcat(o->taken, group[i]), " ");
+	o->position = position;
+	return 0;
+}
+
+static enum config_verdict with_groups(struct pair *p, enum config_action action, uint64_t number, char **group, size_t n)
+{
+	struct config_generation g = gen(number, "t");
+
+	g.group = group;
+	g.ngroups = n;
+	return run(p, (struct config_op){ .action = action, .token = TOKEN, .wanted = &g });
+}
+
+/* At the generation's own place in the log, on every member; and not while one that goes has an owner. */
+static void test_groups_follow(void **state)
+{
+	struct pair *p = *state;
+	struct owners o[2] = { { .held = false } };
+	char *two[] = { "g0", "g1" }, *three[] = { "g0", "g1", "g2" }, *one[] = { "g2" };
+	char err[200] = "";
+	struct wbuf out = { 0 };
+
+	for (int i = 0; i < 2; i++)
+		p->svc[i]->groups = (struct config_groups){ free_to_go, take, &o[i] };
+	assert_int_equal(with_groups(p, CONFIG_SEED, 1, two, 2), CONFIG_OK);
+	assert_string_equal(o[1].taken, "g0 g1 ");
+	members(p, 1);
+	assert_int_equal(with_groups(p, CONFIG_PREPARE, 2, three, 3), CONFIG_OK);
+	vote(p, TOKEN, 2, NULL);
+	assert_string_equal(o[0].taken, "g0 g1 "); /* nothing before COMMIT */
+	assert_int_equal(end(p, CONFIG_COMMIT, TOKEN), CONFIG_OK);
+	for (int i = 0; i < 2; i++) {
+		assert_string_equal(o[i].taken, "g0 g1 g2 ");
+		assert_int_equal(o[i].position, 1);
+	}
+
+	o[0].held = o[1].held = true;
+	with_groups(p, CONFIG_PREPARE, 3, one, 1);
+	vote(p, TOKEN, 2, NULL);
+	assert_int_equal(end(p, CONFIG_COMMIT, TOKEN), CONFIG_GROUP_OWNED);
+	assert_true(effect(p, EFFECT_PUBLISH, CONFIG_OBJECT_PREPARE));
+	assert_false(effect(p, EFFECT_PERSIST, "3"));
+	assert_string_equal(o[0].taken, "g0 g1 g2 ");
+	assert_int_equal(in_force(p), 2);
+	assert_int_equal(end(p, CONFIG_COMMIT, TOKEN), CONFIG_OVER);
+	change(p, 3, "says nothing of groups"); /* as of a version that does not */
+	assert_string_equal(o[0].taken, "g0 g1 g2 ");
+
+	/* A joiner and a store have the names; a restore does not tell them: the owners come in the same snapshot. */
+	snapshot_of(p->svc[0], &out);
+	o[1].taken[0] = '\0';
+	assert_int_equal(ops->restore(p->svc[1], out.data, out.len, err, sizeof(err)), 0);
+	assert_equal_states(p->svc[0], p->svc[1]);
+	assert_string_equal(o[1].taken, "");
+	assert_int_equal(config_service_find(p->svc[1], 2)->ngroups, 3);
+	assert_string_equal(config_service_find(p->svc[1], 2)->group[2], "g2");
+	o[0].held = o[1].held = false;
+	with_groups(p, CONFIG_PREPARE, 4, one, 1);
+	vote(p, TOKEN, 2, NULL);
+	assert_int_equal(end(p, CONFIG_COMMIT, TOKEN), CONFIG_OK);
+	assert_string_equal(o[1].taken, "g2 "); /* it is still told */
+	wbuf_fini(&out);
+}
+
 static int refuse(struct pair *p, const struct config_op *op)
 {
 	struct wbuf msg = { 0 };
@@ -300,6 +387,67 @@ static int refuse(struct pair *p, const struct config_op *op)
 	apply_fini(&a);
 	wbuf_fini(&msg);
 	return rc;
+}
+
+static void test_malformed_groups(void **state)
+{
+	struct pair *p = *state;
+	char longest[LU_NAME_MAX + 2], many[GROUPS_MAX + 1][16], *names[GROUPS_MAX + 1];
+	char *const bad[][2] = { { "g1", "g0" }, { "g0", "g0" }, { "", "g0" }, { "g", longest } };
+	struct config_generation g = gen(2, "x");
+
+	memset(longest, 'x', sizeof(longest) - 1);
+	longest[sizeof(longest) - 1] = '\0';
+	g.ngroups = 2;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		g.group = (char **)bad[i];
+		assert_int_equal(refuse(p, &(struct config_op){ .action = CONFIG_PREPARE, .token = 1, .wanted = &g }), -EBADMSG);
+		assert_int_equal(refuse(p, &(struct config_op){ .action = CONFIG_SEED, .wanted = &g }), -EBADMSG);
+	}
+	for (size_t i = 0; i < GROUPS_MAX + 1; i++) {
+		snprintf(many[i], sizeof(many[i]), "group-%06zu", i);
+		names[i] = many[i];
+	}
+	assert_true(config_service_groups_fit((const char *const *)names, GROUPS_MAX));
+	assert_false(config_service_groups_fit((const char *const *)names, GROUPS_MAX + 1));
+	longest[LU_NAME_MAX] = '\0';
+	names[GROUPS_MAX - 1] = longest;
+	assert_false(config_service_groups_fit((const char *const *)names, GROUPS_MAX)); /* too many bytes */
+	assert_int_equal(in_force(p), 0);
+}
+
+static char *text_of(size_t len)
+{
+	char *text = malloc(len + 1);
+
+	memset(text, 'x', len);
+	text[len] = '\0';
+	return text;
+}
+
+static void test_the_largest_can_be_proposed(void **state)
+{
+	struct pair *p = *state;
+	char *text = text_of(CONFIG_TEXT_MAX), *slots = text_of(CONFIG_SLOTS_MAX), *author = text_of(255);
+	char many[GROUPS_MAX][16], *names[GROUPS_MAX];
+	struct config_generation g = gen(1, text);
+	struct wbuf msg = { 0 };
+
+	for (size_t i = 0; i < GROUPS_MAX; i++) {
+		snprintf(many[i], sizeof(many[i]), "group-%06zu", i);
+		names[i] = many[i];
+	}
+	g.slots = slots;
+	g.author = author;
+	g.group = names;
+	g.ngroups = GROUPS_MAX;
+	config_service_pack(&msg, &(struct config_op){ .action = CONFIG_SEED, .wanted = &g });
+	assert_true(msg.len <= REPLOG_OP_MAX);
+	wbuf_fini(&msg);
+	assert_int_equal(run(p, (struct config_op){ .action = CONFIG_SEED, .wanted = &g }), CONFIG_OK);
+	free(text);
+	free(slots);
+	free(author);
 }
 
 static void test_malformed(void **state)
@@ -345,7 +493,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_seed),	       TEST(test_all_must_vote),   TEST(test_one_refuses), TEST(test_two_at_once),
 		TEST(test_membership_ends_it), TEST(test_history_and_store), TEST(test_snapshot),    TEST(test_malformed),
-		TEST(test_answers_wait_for_fencing),
+		TEST(test_answers_wait_for_fencing), TEST(test_groups_follow), TEST(test_malformed_groups),
+		TEST(test_the_largest_can_be_proposed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

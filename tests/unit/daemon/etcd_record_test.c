@@ -52,8 +52,9 @@ static void test_malformed(void **state)
 
 static void test_generation(void **state)
 {
-	const struct config_generation g = { .number = 3, .time = 9, .text = "a: \"b\"\n", .len = 7, .slots = "0 t\n",
-					     .author = "n", .note = "" };
+	char *names[] = { "g0", "g1" };
+	struct config_generation g = { .number = 3, .time = 9, .text = "a: \"b\"\n", .len = 7, .slots = "0 t\n",
+				       .author = "n", .note = "" };
 	struct config_generation back;
 	char *text = etcd_generation_text(&g);
 
@@ -63,7 +64,19 @@ static void test_generation(void **state)
 	assert_int_equal(back.len, 7);
 	assert_int_equal(back.number, 3);
 	assert_string_equal(back.slots, g.slots);
+	assert_int_equal(back.ngroups, 0);
+	assert_null(strstr(text, "groups")); /* as 0.2.0 writes it */
 	etcd_generation_fini(&back);
+	free(text);
+	g.ngroups = 2;
+	g.group = names;
+	text = etcd_generation_text(&g);
+	assert_int_equal(etcd_generation_parse(&back, text, strlen(text)), 0);
+	assert_int_equal(back.ngroups, 2);
+	assert_string_equal(back.group[1], "g1");
+	etcd_generation_fini(&back);
+	memcpy(strstr(text, "g1"), "g0", 2); /* twice the same */
+	assert_int_equal(etcd_generation_parse(&back, text, strlen(text)), -EBADMSG);
 	free(text);
 }
 

@@ -35,6 +35,7 @@ struct rig {
 	struct daemon d;
 	struct config config;
 	struct ownership o;
+	struct ownership *owned;
 	struct reactor reactor;
 	struct lu *lu;
 	struct alua_tpg tpg[2];
@@ -138,10 +139,11 @@ static int setup(void **state)
 	r->d.config = &r->config;
 	r->d.alua = alua_service_new(groups, 1);
 	r->d.loop = qb_loop_create();
-	r->d.ownership = &r->o;
+	r->owned = &r->o;
+	r->d.ownership = &r->owned;
 	r->d.ngroups = 1;
 	r->o.d = &r->d;
-	r->o.group = "g0";
+	snprintf(r->o.group, sizeof(r->o.group), "g0");
 	explicit_wire(&r->d);
 	*state = r;
 	return 0;
