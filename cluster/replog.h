@@ -103,7 +103,7 @@ struct replog_params {
 	uint64_t incarnation; /* random, not 0; one per process */
 	uint8_t config_digest[32]; /* of all of it: what is compared as long as version 1 is in use */
 	uint8_t fixed_digest[32];  /* later: of what can't change while the cluster runs … */
-	uint8_t nodes_digest[32];  /* … and where io.groups_replicated, of what is left of it */
+	uint8_t nodes_digest[32];  /* … and where io.groups_replicated, of what nodes must have in common at any time */
 	const struct service *services; /* copied; loaded from the store already */
 	size_t nservices;
 	struct replog_lineage lineage;	       /* from the store */

@@ -19,10 +19,9 @@ static bool same_portal(const struct portal *a, const struct portal *b)
 	return a->port == b->port && !strcmp(a->addr, b->addr);
 }
 
-static bool same_node(const struct config_node *a, const struct config_node *b)
+static bool same_addresses(const struct config_node *a, const struct config_node *b)
 {
-	bool same = !strcmp(a->name, b->name) && a->id == b->id && a->nportals == b->nportals &&
-		    same_portal(&a->link, &b->link);
+	bool same = a->nportals == b->nportals && same_portal(&a->link, &b->link);
 
 	for (uint16_t i = 0; same && i < a->nportals; i++)
 		same = same_portal(&a->portal[i], &b->portal[i]);
@@ -34,7 +33,16 @@ static bool same_nodes(const struct config *a, const struct config *b)
 	bool same = a->nnodes == b->nnodes;
 
 	for (size_t i = 0; same && i < a->nnodes; i++)
-		same = same_node(&a->node[i], &b->node[i]);
+		same = !strcmp(a->node[i].name, b->node[i].name) && a->node[i].id == b->node[i].id;
+	return same;
+}
+
+static bool same_portals(const struct config *a, const struct config *b)
+{
+	bool same = true;
+
+	for (size_t i = 0; same && i < a->nnodes; i++)
+		same = same_addresses(&a->node[i], &b->node[i]);
 	return same;
 }
 
@@ -114,18 +122,23 @@ __attribute__((format(printf, 4, 5))) static void add(struct config_diff *d, enu
 }
 
 #define RESTART "can't change while the cluster runs; edit sandem.yaml alike on every node, then restart sandemd on all"
+#define ROLLING "can't change while sandemd runs; edit sandem.yaml alike on every node, then restart one node after the other"
 
-static void diff_fixed(struct config_diff *d, const struct config *a, const struct config *b)
+static void diff_fixed(struct config_diff *d, const struct config *a, const struct config *b, bool groups)
 {
+	const char *how = groups ? ROLLING : RESTART;
+
 	if (strcmp(a->cluster, b->cluster) || a->log != b->log || a->link_tls != b->link_tls ||
 	    a->explicit_alua != b->explicit_alua)
 		add(d, CONFIG_REFUSED, NULL, "cluster: name, log, link_tls and explicit_alua " RESTART);
 	if (!same_urls(a, b))
 		add(d, CONFIG_REFUSED, NULL, "management_url: of the cluster and the nodes " RESTART);
 	if (!same_nodes(a, b))
-		add(d, CONFIG_REFUSED, NULL, "nodes: names, ids, portals and links " RESTART);
+		add(d, CONFIG_REFUSED, NULL, "nodes: names and ids " RESTART);
+	else if (!same_portals(a, b))
+		add(d, CONFIG_REFUSED, NULL, "nodes: portals and links %s", how);
 	if (memcmp(&a->iscsi, &b->iscsi, sizeof(a->iscsi)))
-		add(d, CONFIG_REFUSED, NULL, "iscsi: the settings " RESTART);
+		add(d, CONFIG_REFUSED, NULL, "iscsi: the settings %s", how);
 }
 
 static const char *node_at(const struct config *c, int i)
@@ -309,7 +322,7 @@ static void diff_targets(struct config_diff *d, const struct config *a, const st
 int config_diff(struct config_diff *d, const struct config *now, const struct config *next, bool groups)
 {
 	*d = (struct config_diff){ .n = 0 };
-	diff_fixed(d, now, next);
+	diff_fixed(d, now, next, groups);
 	diff_groups(d, now, next, groups);
 	diff_lus(d, now, next);
 	diff_targets(d, now, next);

@@ -89,21 +89,17 @@ static void hash_nodes(EVP_MD_CTX *ctx, const struct config *c)
 	}
 }
 
-static void hash_link_addresses(EVP_MD_CTX *ctx, const struct config *c)
+/* Only where it has a meaning; the key file may be elsewhere on each node. */
+static void hash_links(EVP_MD_CTX *ctx, const struct config *c)
 {
+	if (!config_forwards(c))
+		return;
 	if (c->link_tls)
 		hash_text(ctx, "link_tls");
 	for (size_t i = 0; i < c->nnodes; i++) {
 		hash_text(ctx, c->node[i].link.addr);
 		hash_number(ctx, c->node[i].link.port);
 	}
-}
-
-/* Only where it has a meaning; the key file may be elsewhere on each node. */
-static void hash_links(EVP_MD_CTX *ctx, const struct config *c)
-{
-	if (config_forwards(c))
-		hash_link_addresses(ctx, c);
 }
 
 /* What initiators are told of the target device, where it is not the default. move_program may differ. */
@@ -252,9 +248,12 @@ void config_nodes_digest(const struct config *c, uint8_t digest[32])
 
 	hash_text(ctx, c->cluster);
 	hash_number(ctx, c->log);
-	hash_nodes(ctx, c);
-	hash_link_addresses(ctx, c);
+	hash_number(ctx, c->link_tls);
+	hash_number(ctx, c->nnodes);
+	for (size_t i = 0; i < c->nnodes; i++) {
+		hash_text(ctx, c->node[i].name);
+		hash_number(ctx, c->node[i].id);
+	}
 	hash_device(ctx, c);
-	hash_iscsi(ctx, c);
 	hash_final(ctx, digest);
 }

@@ -183,3 +183,34 @@ def test_killed_in_the_middle_it_is_all_or_none(clean, victim):
         assert luns(pair, pair.nodes[0]) in (before, want)
         if process.returncode == 0:
             assert luns(pair, pair.nodes[0]) == want
+
+
+def roll(pair, edit):
+    """sandem.yaml is edited alike on every node, then one after the other is restarted, its groups on the other one."""
+    for node in pair.nodes:
+        pair.exec(node, "sed", "-i", edit, "/etc/sandem/sandem.yaml")
+    for node in pair.nodes:
+        pair.crm("node", "standby", node)
+        labtools.await_true("the daemon has ended", lambda n=node: not pair.serving(n), 60)
+        pair.run("wait", 60)
+        pair.crm("node", "online", node)
+        pair.settle()
+
+
+def discovered(pair, node):
+    said = pair.exec("init", "iscsi-ls", f"iscsi://{pair.portal(node)}").stdout
+    return sorted(word.removeprefix("Portal:") for word in said.split() if word.startswith("Portal:"))
+
+
+def test_other_portals_one_node_after_the_other(clean):
+    """They are each file's: nodes differ in them meanwhile and take each other in, and initiators notice nothing."""
+    pair = clean
+    before = discovered(pair, pair.nodes[0])
+    more = sorted(p for old in before for p in (old, old.replace(":3260,", ":3270,")))
+    with labtools.load(pair) as load:
+        roll(pair, r's/"\([0-9.]*\):3260"/"\1:3260", "\1:3270"/')
+        assert all(discovered(pair, n) == more for n in pair.nodes)
+        load.await_flow()
+        labtools.assert_clean(load.stop())
+    roll(pair, r's/, "[0-9.]*:3270"//')
+    assert all(discovered(pair, n) == before for n in pair.nodes)

@@ -264,7 +264,7 @@ static void files_may_differ_in_groups_where_the_state_has_them(void **state)
 	f->node[3].nodes = 7;
 	f->node[3].groups_replicated = true;
 	start_as(f, 3, 0);
-	assert_refused(f, 3, "differ in cluster, nodes or iscsi");
+	assert_refused(f, 3, "differ in cluster, or in names or ids of nodes");
 	fake_fini(f);
 }
 
