@@ -67,10 +67,16 @@ static bool is_named(const struct group *g, const char *const *name, size_t n)
 	return false;
 }
 
+/* After a demotion nobody has it: it is drained, flushed and closed. */
+static bool is_held(const struct group *g)
+{
+	return g->phase != GROUP_NONE && g->phase != GROUP_HANDOVER;
+}
+
 const struct group *alua_service_held(const struct alua_service *svc, const char *const *name, size_t n)
 {
 	for (size_t i = 0; i < svc->ngroups; i++)
-		if (svc->group[i].phase != GROUP_NONE && !is_named(&svc->group[i], name, n))
+		if (is_held(&svc->group[i]) && !is_named(&svc->group[i], name, n))
 			return &svc->group[i];
 	return NULL;
 }
@@ -297,8 +303,8 @@ static struct group *groups_from(const Alua__Snapshot *s)
 	for (size_t i = 0; g && i < s->n_group; i++) {
 		const Alua__Group *from = s->group[i];
 
-		g[i] = (struct group){ .phase = (enum group_phase)from->phase, .owner = from->owner, .epoch = from->epoch,
-				       .lost = from->lost };
+		g[i] = (struct group){ .phase = (enum group_phase)from->phase, .owner = from->owner,
+				       .epoch = from->epoch, .lost = from->lost };
 		snprintf(g[i].name, sizeof(g[i].name), "%s", from->name);
 	}
 	return g;

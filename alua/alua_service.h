@@ -34,9 +34,10 @@ bool alua_service_owns(const struct alua_service *svc, uint32_t node);
 
 /*
  * Which groups there are is said by another service, at a place in the log (daemon/config/service.h). names: ascending.
- *   alua_service_held: the first group that has an owner, or may get one, and is not named; NULL: none.
- *   alua_service_take: these are all from here on. Those that were there stay as they are; new ones are nobody's, and their epochs
- *   begin with the position, so that none comes twice under the name of one that was removed. 0 or -ENOMEM: nothing has changed.
+ *   alua_service_held: the first group that has an owner, or had one that was lost, and is not named; NULL: none.
+ *   alua_service_take: these are all from here on. Those that were there stay as they are; new ones are nobody's, and
+ *   their epochs begin with the position, so that none comes twice under the name of one that was removed. 0 or
+ *   -ENOMEM: nothing has changed.
  */
 const struct group *alua_service_held(const struct alua_service *svc, const char *const *name, size_t n);
 int alua_service_take(struct alua_service *svc, const char *const *name, size_t n, uint64_t position);

@@ -45,8 +45,9 @@ struct cluster_params {
 	 * know this history and has an older one waits for those who have it. */
 	uint64_t newest_generation, newest_history;
 	/* Members with others are refused, with a message: of all of the file as long as version 1 of the protocol is in
-	 * use, as it has no replicated configuration; later of what can't change while the cluster runs, to which the LUN
-	 * groups belong until the state says which there are (cluster_callbacks.groups_replicated). */
+	 * use, as it has no replicated configuration; later of what can't change while the cluster runs, and when the
+	 * state says which LUN groups there are (cluster_callbacks.groups_replicated), of what they must have in
+	 * common at any time. */
 	uint8_t config_digest[32], fixed_digest[32], nodes_digest[32];
 	/* The highest version of the protocol to speak; 0: REPLOG_VERSION. Lower: as an older program does, which has no
 	 * service of a later version either. */

@@ -189,7 +189,9 @@ static const char *where_they_differ(const struct hello *winner)
 {
 	if (winner->version_min < 2)
 		return "";
-	return winner->groups_replicated ? " in cluster, or in names or ids of nodes" : " in cluster, nodes, groups or iscsi";
+	if (winner->groups_replicated)
+		return " in cluster, or in names or ids of nodes";
+	return " in cluster, nodes, groups or iscsi";
 }
 
 static void say_role(struct replog *r, enum role role, const struct member *w, const struct member *m)

@@ -183,7 +183,7 @@ static void seeded(void *cookie, enum propose_status status, const void *result,
 	((struct reconfig *)cookie)->seeding = false; /* what was not taken is said again when the cluster serves again */
 }
 
-/* This node's file, or what etcd has kept of a cluster whose nodes have lost their state. slots and group: to be freed. */
+/* This node's file, or what etcd has kept of a cluster whose nodes have lost their state. slots, group: to be freed. */
 static struct config_generation first_generation(struct reconfig *r, char **slots, char ***group)
 {
 	const struct config_generation *kept = etcd_sync_config(r->d);
@@ -264,10 +264,12 @@ static void objections(const struct reconfig *r, const struct reconfig_plan *p, 
 	else if (diff.nrefused)
 		snprintf(why, len, "%s", config_diff_refusal(&diff));
 	else if (p->groups && !config_has_groups(p->said, wanted->group, wanted->ngroups))
-		snprintf(why, len, "its LUN groups are not those that it was sent with; do all nodes run the same version of sandemd?");
+		snprintf(why, len, "its LUN groups are not those that it was sent with; do all nodes run the same "
+			 "version of sandemd?");
 	else if (config_forwards(p->next) && !r->d->link)
-		snprintf(why, len, "non_owner: forward needs links between the nodes, and sandemd was started here without: give the "
-			 "group that forwards non_owner: forward in sandem.yaml, then restart sandemd on one node after the other");
+		snprintf(why, len, "non_owner: forward needs links between the nodes, and sandemd was started here "
+			 "without: give the group that forwards non_owner: forward in sandem.yaml, then restart one node "
+			 "after the other");
 	config_diff_fini(&diff);
 }
 

@@ -3,7 +3,8 @@
  * From the configuration that runs to another one, object by object, while commands flow (P8): what neither adds nor changes
  * is not touched.
  *
- *   groups concerned at rest ─▶ worker: open what is new (owner) ─▶ objects: groups, logical units, access lists, targets
+ *   groups concerned at rest ─▶ worker: open what is new (owner) ─▶ objects: groups, logical units, access lists,
+ *     targets
  *     ─▶ every reactor: LUN maps of sessions, 3F/0E (core/lun_map.h) ─▶ gates: those that go refuse, and are drained
  *     ─▶ worker: flush and close what goes (owner) ─▶ done
  *
@@ -441,7 +442,8 @@ static bool make_room(struct reconfig_swap *s)
 	s->changed = calloc(n, sizeof(*s->changed));
 	s->fresh = calloc(n, sizeof(*s->fresh));
 	s->refresh.part = calloc(d->core.nreactors, sizeof(*s->refresh.part));
-	return regroup_init(&s->groups, d, s->next, n) == 0 && lu && target && s->added && s->removed && s->changed && s->fresh && s->refresh.part;
+	return regroup_init(&s->groups, d, s->next, n) == 0 && lu && target && s->added && s->removed && s->changed &&
+	       s->fresh && s->refresh.part;
 }
 
 static bool list_changes(struct reconfig_swap *s)

@@ -2,11 +2,13 @@
 /*
  * LUN groups that come and go while the daemon runs (daemon/reconfig_swap.c has the rest of a configuration).
  *
- *   COMMIT ─ apply() of the configuration's service ─▶ regroup_take ─▶ alua/alua_service.h: who owns what, at that place in the log
+ *   COMMIT ─ apply() of the configuration's service ─▶ regroup_take ─▶ alua/alua_service.h: who owns what, at that
+ *        │                                                            place in the log
  *        └─ effects ─▶ swap ─▶ struct regroup ─▶ d->ownership: this node's part
  *
- * The log is ahead of this node's objects: a group without an object has no logical unit here yet, and an object without a group
- * in the log belongs to nobody. What goes is kept in d->gone, for answers that are under way to it. Control thread.
+ * The log is ahead of this node's objects: a group without an object has no logical unit here yet, and an object
+ * without a group in the log belongs to nobody. What goes is kept in d->gone, for answers that are under way to it.
+ * Control thread.
  */
 #ifndef SANDEM_REGROUP_H
 #define SANDEM_REGROUP_H

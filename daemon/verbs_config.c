@@ -215,8 +215,8 @@ static void committed(void *cookie, enum propose_status status, const void *resu
 		answer = json_pack("{s:I, s:O}", "generation", (json_int_t)number, "changes", a->changes);
 		control_ok(ask_end(a), answer);
 	} else if (status == PROPOSE_OK && v == CONFIG_GROUP_OWNED) {
-		control_error(ask_end(a), CONTROL_REFUSED, "a LUN group that the configuration is without has got an owner "
-			      "meanwhile; take its resource out of the cluster manager first; nothing was changed");
+		control_error(ask_end(a), CONTROL_REFUSED, "a LUN group that the configuration is without has got an "
+			      "owner meanwhile; take its resource out of the cluster manager first; nothing was changed");
 	} else if (status == PROPOSE_UNKNOWN) {
 		control_error(ask_end(a), CONTROL_FAILED, "this node has lost the cluster while generation %llu was put in "
 			      "force: it is in force on all nodes or on none; look with `sandemctl config history`", number);
@@ -321,17 +321,21 @@ static void ask_start(const struct lookup *k, struct reconfig_plan *p, uint64_t 
 /* NULL, or why the LUN groups of the text can't be; into why. */
 static const char *groups_refusal(struct daemon *d, const struct reconfig_plan *p, char *why, size_t len)
 {
-	char **name = config_group_names(p->next);
-	const struct group *held = name ? alua_service_held(d->alua, (const char *const *)name, p->next->ngroups) : NULL;
-	bool fit = name && config_service_groups_fit((const char *const *)name, p->next->ngroups);
+	char **of_text = config_group_names(p->next);
+	const char *const *name = (const char *const *)of_text;
+	const struct group *held = name ? alua_service_held(d->alua, name, p->next->ngroups) : NULL;
+	bool fit = name && config_service_groups_fit(name, p->next->ngroups);
 
-	free(name);
+	free(of_text);
 	if (!p->groups || (fit && !held))
 		return NULL;
-	if (held)
-		snprintf(why, len, "group %s: it has an owner, or is to get one (node %s); take its resource out of the cluster "
-			 "manager first, with pacemaker `crm resource stop` and `crm configure delete`", held->name,
-			 held->owner ? daemon_node_name(d, held->owner) : "not known yet");
+	if (held && held->owner)
+		snprintf(why, len, "group %s: it has an owner, node %s; take its resource out of the cluster manager first, "
+			 "with pacemaker `crm resource stop` and `crm configure delete`", held->name,
+			 daemon_node_name(d, held->owner));
+	else if (held)
+		snprintf(why, len, "group %s: its owner was lost, and it waits for the next one; let it have one, then take its "
+			 "resource out of the cluster manager", held->name);
 	else
 		snprintf(why, len, "groups: their names have more than %u bytes together; give them shorter ones",
 			 CONFIG_GROUPS_BYTES_MAX);

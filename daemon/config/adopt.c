@@ -47,8 +47,8 @@ static int find_groups_of(const struct config *own, struct config *gen, char *er
 {
 	for (size_t i = 0; i < gen->nlus; i++)
 		if (config_find_group(own, gen->group[gen->lu[i].group].name) < 0) {
-			snprintf(err, errlen, "LUN %s of the cluster's configuration is in group %s, which sandem.yaml does not "
-				 "have; put the group back into sandem.yaml", gen->lu[i].name,
+			snprintf(err, errlen, "LUN %s of the cluster's configuration is in group %s, which sandem.yaml "
+				 "does not have; put the group back into sandem.yaml", gen->lu[i].name,
 				 gen->group[gen->lu[i].group].name);
 			return -EINVAL;
 		}

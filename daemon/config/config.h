@@ -167,9 +167,9 @@ void config_digest(const struct config *c, uint8_t digest[32]);
  * nodes, the names of the groups and who forwards, the iSCSI settings. Pure. */
 void config_fixed_digest(const struct config *c, uint8_t digest[32]);
 
-/* What of it nodes must have in common where the cluster's state says which groups there are: the cluster, names and ids of
- * the nodes, what initiators are told of the device. Addresses and iSCSI settings are changed by restarting one node after the
- * other, and differ meanwhile. Pure. */
+/* What of it nodes must have in common where the cluster's state says which groups there are: the cluster, names and
+ * ids of the nodes, what initiators are told of the device. Addresses and iSCSI settings are changed by restarting one
+ * node after the other, and differ meanwhile. Pure. */
 void config_nodes_digest(const struct config *c, uint8_t digest[32]);
 
 /* The URLs for VPD page 85h: the cluster's, then the nodes'. Into url[], with room for nnodes + 1; returns how many. */

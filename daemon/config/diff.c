@@ -122,7 +122,8 @@ __attribute__((format(printf, 4, 5))) static void add(struct config_diff *d, enu
 }
 
 #define RESTART "can't change while the cluster runs; edit sandem.yaml alike on every node, then restart sandemd on all"
-#define ROLLING "can't change while sandemd runs; edit sandem.yaml alike on every node, then restart one node after the other"
+#define ROLLING \
+	"can't change while sandemd runs; edit sandem.yaml alike on every node, then restart one node after the other"
 
 static void diff_fixed(struct config_diff *d, const struct config *a, const struct config *b, bool groups)
 {
@@ -151,7 +152,8 @@ static const char *non_owner_word(enum config_non_owner n)
 	return n == NON_OWNER_FORWARD ? "forward" : "standby";
 }
 
-static void diff_non_owner(struct config_diff *d, const struct config_group *x, const struct config_group *y, bool groups)
+static void diff_non_owner(struct config_diff *d, const struct config_group *x, const struct config_group *y,
+			   bool groups)
 {
 	if (x->non_owner == y->non_owner)
 		return;
@@ -187,8 +189,8 @@ static void group_goes(struct config_diff *d, const struct config *a, size_t i, 
 	if (!groups)
 		add(d, CONFIG_REFUSED, NULL, "group %s: groups " RESTART, a->group[i].name);
 	else if (l)
-		add(d, CONFIG_REFUSED, NULL, "group %s: LUN %s is in it; apply the configuration without its LUNs first, then "
-		    "without the group", a->group[i].name, l->name);
+		add(d, CONFIG_REFUSED, NULL, "group %s: LUN %s is in it; apply the configuration without its LUNs first, "
+		    "then without the group", a->group[i].name, l->name);
 	else
 		add(d, CONFIG_GROUP_REMOVED, a->group[i].name, "without LUNs");
 }

@@ -37,8 +37,8 @@ struct config_diff {
 	int err; /* -ENOMEM: sticky */
 };
 
-/* groups: LUN groups may come, go, and change what their non-owners do (a generation says which there are). 0 or -ENOMEM.
- * config_diff_fini() in every case. */
+/* groups: LUN groups may come, go, and change what their non-owners do (a generation says which there are). 0 or
+ * -ENOMEM. config_diff_fini() in every case. */
 int config_diff(struct config_diff *d, const struct config *now, const struct config *next, bool groups);
 void config_diff_fini(struct config_diff *d);
 const char *config_change_word(enum config_change_kind kind); /* "add LUN", … */
@@ -62,10 +62,10 @@ int config_slots_take(struct config *c, const char *text);
 char *config_slots_text(const struct config *c);
 
 /*
- * The configuration that a node runs with: the fixed part from its own file, LUNs, targets and groups from the cluster's
- * generation. groups false: it does not say which groups there are; names and non_owner of those are own's. Moves them out of
- * generation into own, and own's former ones out of it. 0; or -EINVAL and a message: generation needs a group that own does not
- * have. Then nothing has changed.
+ * The configuration that a node runs with: the fixed part from its own file, LUNs, targets and groups from the
+ * cluster's generation. groups false: it does not say which groups there are; names and non_owner of those are own's.
+ * Moves them out of generation into own, and own's former ones out of it. 0; or -EINVAL and a message: generation needs
+ * a group that own does not have. Then nothing has changed.
  */
 int config_adopt(struct config *own, struct config *generation, bool groups, char *err, size_t errlen);
 

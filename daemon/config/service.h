@@ -10,9 +10,9 @@
  * A change of the membership ends a preparation, so that one whose asker is gone does not stay, and no member takes a
  * generation that it was not asked about. COMMIT is refused unless every member has voted for it.
  *
- * From version 3 of the protocol on a generation says which LUN groups there are. Their owners are another service's state, which
- * follows at the generation's own place in the log (config_groups): a group that has an owner, or that is on its way to one, is
- * not taken away.
+ * From version 3 of the protocol on a generation says which LUN groups there are. Their owners are another service's
+ * state, which follows at the generation's own place in the log (config_groups): a group that has an owner, or had one
+ * that was lost, is not taken away.
  *
  * Effects: EFFECT_PUBLISH with object "generation" or "prepare"; EFFECT_PERSIST by place in the history ("3"), of which
  * there are CONFIG_HISTORY. Control thread.

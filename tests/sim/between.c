@@ -76,7 +76,8 @@ static void settled(void *arg, uint32_t node)
 
 struct cluster_callbacks between_callbacks(struct node *n)
 {
-	return (struct cluster_callbacks){ n, run_effects, publish_all, state_changed, harmless, NULL, settled, NULL };
+	return (struct cluster_callbacks){ n,	  run_effects, publish_all, state_changed, harmless,
+					   NULL,  settled,     NULL,	    NULL };
 }
 
 /* ---- what is planted ----------------------------------------------------------------------------------------------------------------- */

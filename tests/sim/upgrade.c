@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Rolling upgrade: nodes whose programs speak the oldest version of the protocol that there is a way from, in one schedule of
- * three. An older program is this one, held to the older version, without the services that came later.
+ * Rolling upgrade: nodes whose programs speak the oldest version of the protocol that there is a way from, in one
+ * schedule of three. An older program is this one, held to the older version, without the services that came later.
  *
  *   before the version rises: any node may be started with either program, at any moment
  *   afterwards:               the older one does not open the store of a member (P9), and with an empty one it is not taken in

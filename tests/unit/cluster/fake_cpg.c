@@ -475,8 +475,8 @@ void fake_start(struct fake *f, uint32_t node)
 	struct fake_node *n = &f->node[node];
 	struct service s[3] = { { &toy_ops, &n->toy }, { &quick_ops, &n->quick }, { &newer_ops, &n->newer } };
 	struct replog_io io = { n,		 io_send,	   io_run_effects, io_publish_all, io_persist_lineage,
-				io_state_changed, io_version_changed, io_harmless, io_random, io_wake, io_log, NULL, NULL,
-				io_groups_replicated };
+				io_state_changed, io_version_changed, io_harmless, io_random, io_wake, io_log, NULL,
+				NULL,		 io_groups_replicated };
 	char name[8], cell[TOY_CELLS][16];
 	struct replog_durable d[TOY_CELLS];
 	static const uint32_t all[FAKE_NODES] = { 1, 2, 3, 4, 5 };

@@ -315,7 +315,8 @@ static int take(void *arg, const char *const *group, size_t n, uint64_t position
 	return 0;
 }
 
-static enum config_verdict with_groups(struct pair *p, enum config_action action, uint64_t number, char **group, size_t n)
+static enum config_verdict with_groups(struct pair *p, enum config_action action, uint64_t number, char **group,
+				       size_t n)
 {
 	struct config_generation g = gen(number, "t");
 
@@ -395,14 +396,17 @@ static void test_malformed_groups(void **state)
 	char longest[LU_NAME_MAX + 2], many[GROUPS_MAX + 1][16], *names[GROUPS_MAX + 1];
 	char *const bad[][2] = { { "g1", "g0" }, { "g0", "g0" }, { "", "g0" }, { "g", longest } };
 	struct config_generation g = gen(2, "x");
+	struct config_op op = { .token = 1, .wanted = &g };
 
 	memset(longest, 'x', sizeof(longest) - 1);
 	longest[sizeof(longest) - 1] = '\0';
 	g.ngroups = 2;
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		g.group = (char **)bad[i];
-		assert_int_equal(refuse(p, &(struct config_op){ .action = CONFIG_PREPARE, .token = 1, .wanted = &g }), -EBADMSG);
-		assert_int_equal(refuse(p, &(struct config_op){ .action = CONFIG_SEED, .wanted = &g }), -EBADMSG);
+		op.action = CONFIG_PREPARE;
+		assert_int_equal(refuse(p, &op), -EBADMSG);
+		op.action = CONFIG_SEED;
+		assert_int_equal(refuse(p, &op), -EBADMSG);
 	}
 	for (size_t i = 0; i < GROUPS_MAX + 1; i++) {
 		snprintf(many[i], sizeof(many[i]), "group-%06zu", i);
