@@ -16,7 +16,7 @@ static struct store_batch *next_batch(struct persist *p)
 	if (!p->next) {
 		p->next = store_batch_new();
 		if (p->next)
-			store_batch_allow_patches(p->next, p->version > 1);
+			store_batch_allow_patches(p->next, p->version > 2);
 	}
 	p->nomem |= !p->next;
 	return p->next;
@@ -126,7 +126,7 @@ void persist_version(struct persist *p, uint32_t version)
 	p->version = version;
 	if (!b)
 		return;
-	store_batch_allow_patches(b, version > 1);
+	store_batch_allow_patches(b, version > 2);
 	store_batch_put(b, PERSIST_VERSION_KEY, &value, version > 1 ? sizeof(value) : 0);
 }
 

@@ -29,7 +29,7 @@ struct persist {
 	struct cds_list_head running; /* for the commit under way */
 	struct store_batch *batch;    /* of the commit under way; NULL: none */
 	struct work work;
-	uint32_t version; /* of the protocol, in use: from 2 on values may be stored as patches */
+	uint32_t version; /* of the protocol, in use: from 3 on values may be stored as patches */
 	int err;
 	bool nomem;
 };

@@ -92,11 +92,11 @@ static bool descends(const struct hello *w, const struct hello *h)
 	return lineage_has(&w->lineage, &h->lineage);
 }
 
-/* Version 1 has none and goes by its other rules: where one of its members is here all do, to come to the same. */
-static bool eras_known(const struct replog *r)
+/* An older version has other rules: where somebody is here who goes by those all do, to come to the same. */
+static bool all_speak(const struct replog *r, uint32_t version)
 {
 	for (uint32_t i = 0; i < r->nmembers; i++)
-		if (r->member[i].hello.version_max < 2)
+		if (r->member[i].hello.version_max < version)
 			return false;
 	return true;
 }
@@ -118,10 +118,10 @@ static bool better(const struct replog *r, const struct member *a, const struct 
 
 	PREFER(x->established, y->established);
 	PREFER(descends(x, y), descends(y, x));
-	if (eras_known(r)) {
+	if (all_speak(r, 3))
 		PREFER(x->follows, y->follows);
+	if (all_speak(r, 2))
 		PREFER(x->lineage.era, y->lineage.era);
-	}
 	PREFER(x->lineage.generation, y->lineage.generation);
 	PREFER(x->live, y->live);
 	PREFER(branch_size(r, x->branch), branch_size(r, y->branch));
@@ -289,11 +289,11 @@ static void stay(struct replog *r, struct member *w, struct member *self)
 
 /*
  * Until it has taken the other's over (take_snapshot()) its own state is what it was, and if the other is gone by then it is as good
- * as one from a store: replog_start.h says who has to be here. Version 1 has no such rule.
+ * as one from a store: replog_start.h says who has to be here. Members that speak older versions have no such rule.
  */
 static void state_given_up(struct replog *r, bool joins)
 {
-	if (r->version >= 2) {
+	if (r->version >= 3) {
 		r->outdated = r->outdated && !r->diverged;
 		return;
 	}

@@ -52,7 +52,7 @@ void lapse_settle(struct replog *r)
 		return;
 	if (r->quorate && !lapse_outrun(r, NULL))
 		r->lapsed = r->lapse_said = false;
-	else if (!r->lapse_said && self_synced(r) && r->nmembers > 1 && r->version >= 2)
+	else if (!r->lapse_said && self_synced(r) && r->nmembers > 1 && r->version >= 3)
 		send_lapse(r);
 }
 

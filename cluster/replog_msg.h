@@ -18,7 +18,7 @@ enum msg_type {
 	MSG_GOODBYE = 7,
 	MSG_CHECK = 8,
 	MSG_DIGEST = 9,
-	MSG_LAPSE = 10, /* since version 2 */
+	MSG_LAPSE = 10, /* since version 3 */
 };
 #define MSG_TYPE_LAST MSG_LAPSE
 

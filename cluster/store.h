@@ -40,7 +40,7 @@ void store_batch_clear(struct store_batch *b);
 /* key: 1 … STORE_KEY_MAX bytes; value is copied; len 0 forgets the key. */
 void store_batch_put(struct store_batch *b, const char *key, const void *value, size_t len);
 /* Whether values may be stored as what is different in them; at first they may not, and after a batch that is committed so
- * none is. A program that knows version 1 of the protocol only refuses a store that has some. */
+ * none is. A program that knows versions 1 and 2 of the protocol only refuses a store that has some. */
 void store_batch_allow_patches(struct store_batch *b, bool allowed);
 /* Number of changes in b. */
 size_t store_batch_count(const struct store_batch *b);

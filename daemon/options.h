@@ -63,6 +63,6 @@ int options_size(const char *text, uint64_t *bytes);
 /* error, warning, notice, info, debug; 0 or -EINVAL. */
 int options_log_level(const char *text, enum log_level *level);
 
-#define SANDEM_VERSION "0.2.0"
+#define SANDEM_VERSION "0.3.0"
 
 #endif

@@ -149,7 +149,7 @@ int main(int argc, char **argv)
 		case 'k': c.arg = optarg; break;
 		case 't': rc = take_timeout(&c, optarg); break;
 		case 'h': help(); return EXIT_OK;
-		case 'v': printf("sandemctl 0.2.0\n"); return EXIT_OK;
+		case 'v': printf("sandemctl 0.3.0\n"); return EXIT_OK;
 		case ':': rc = complain(EXIT_USAGE, "%s: its value is missing; see --help", argv[optind - 1]); break;
 		default: rc = complain(EXIT_USAGE, "%s: not an option; see --help", argv[optind - 1]);
 		}
