@@ -125,6 +125,9 @@ struct lu {
 	struct mode_state mode_default;	/* fixed while configured */
 	int64_t clock_offset; /* ms between SET TIMESTAMP's time and the node's; atomic (core/timestamp.h) */
 	struct log_counters log;
+	struct lu_ended {
+		uint64_t any, reset; /* identities; 0 = none */
+	} ended; /* the last functions for the nexuses of all nodes that were carried out here (daemon/tasks.h). Control thread */
 	struct wipe *wipe;		/* core/wipe.h, published; NULL normally */
 	void *control_data;		/* the daemon's */
 	bool gone;			/* leaves the configuration: no port shows it any more (control thread) */

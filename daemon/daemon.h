@@ -34,6 +34,7 @@
 #include "core/core.h"
 #include "core/lu.h"
 #include "daemon/config/limits.h"
+#include "daemon/tasks.h"
 #include "directory/directory_service.h"
 #include "media/media_service.h"
 #include "media/mode_service.h"
@@ -76,6 +77,7 @@ struct daemon {
 		bool telling;
 	} sessions;
 	struct mode_service modes;
+	struct tasks_service tasks;
 	struct thin_watch *thin;
 	struct config_service *generations;
 	struct etcd_sync *etcd;	   /* NULL: store.type is file */

@@ -106,7 +106,18 @@ static void media_effect(struct job *j, const struct effect *e)
 
 static void tasks_effect(struct job *j, const struct effect *e)
 {
-	lu_effect(j, e, publish_gate);
+	struct lu *lu = job_find_lu(j, e->object);
+
+	if (!lu)
+		return;
+	carry_out(j, e, lu, publish_gate);
+	if (e->kind == EFFECT_ABORT) {
+		struct lu_ended last = tasks_last(&j->d->tasks, lu->name);
+
+		lu->ended.any = last.any;
+		if (e->reset) /* one that was missed before is still to be told otherwise */
+			lu->ended.reset = last.reset;
+	}
 }
 
 static void mode_effect(struct job *j, const struct effect *e)
@@ -231,12 +242,32 @@ static void tell_missed_rest(struct change *c, const struct reported *old)
 		change_ua(c, UA_LOG_PARAMETERS_CHANGED, &all);
 }
 
+/* A function of another node that this one has missed. Most commands here have ended when the node was parted (NOT READY), but
+ * those that were collecting their data, or at the medium, are still there, and would go on after its answer (P2). A process
+ * that has just begun does not know what came after its first I_T nexuses: they are told of the last reset. */
+static void end_missed(struct change *c)
+{
+	static const struct ua_scope all = { .kind = UA_SCOPE_ALL };
+	const struct lu_ended was = c->lu->ended, now = tasks_last(&c->job->d->tasks, c->lu->name);
+	bool reset = now.reset && now.reset != was.reset;
+
+	c->lu->ended = now;
+	if (!now.any || now.any == was.any)
+		return;
+	if (reset)
+		change_ua(c, UA_BUS_DEVICE_RESET, &all);
+	c->abort = all;
+	c->barrier.abort = &c->abort;
+	c->barrier.cause = (struct abort_cause){ .reset = reset, .clears_aca = reset };
+}
+
 /* After a snapshot. */
 static bool publish_restored(struct change *c, const struct reported *old)
 {
 	if (!publish_mode(c) || !publish_resv(c) || !tell_missed(c, c->old_resv, lu_read(c->lu, resv)))
 		return false;
 	tell_missed_rest(c, old);
+	end_missed(c);
 	return true;
 }
 

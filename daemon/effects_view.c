@@ -263,6 +263,7 @@ int effects_new_lu(struct daemon *d, struct lu *lu)
 	if (first_mode(d, lu) < 0)
 		return -ENOMEM;
 	modes_publish_rest(d, lu);
+	lu->ended = tasks_last(&d->tasks, lu->name);
 	if (m && m->blocks)
 		lu->blocks = m->blocks;
 	return first_gate(d, NULL, lu);

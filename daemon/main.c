@@ -170,7 +170,7 @@ static int start_cluster(struct daemon *d, const struct options *o, char *err, s
 {
 	const struct service services[] = { { &alua_service_ops, d->alua }, pr_service_row(d->pr),
 					    { &media_service_ops, d->media }, { &mode_service_ops, &d->modes },
-					    { &tasks_service_ops, NULL }, { &directory_service_ops, &d->directory },
+					    { &tasks_service_ops, &d->tasks }, { &directory_service_ops, &d->directory },
 					    { &config_service_ops, d->generations } };
 	const struct cluster_callbacks cb = { .arg = d, .run_effects = effects_run,
 					      .publish_all = effects_publish_all,
@@ -366,6 +366,7 @@ static void finish(struct daemon *d)
 	pr_service_free(d->pr);
 	media_service_free(d->media);
 	mode_service_clear(&d->modes);
+	tasks_clear(&d->tasks);
 	directory_clear(&d->directory);
 	directory_clear(&d->sessions.own);
 	config_service_free(d->generations);

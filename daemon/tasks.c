@@ -3,21 +3,98 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
 #include "core/log.h"
+#include "core/wbuf_message.h"
 #include "daemon/daemon.h"
 #include "daemon/tasks.pb-c.h"
 
+/* ---- records -------------------------------------------------------------------------------------------- */
+
+static size_t place(const struct tasks_service *svc, const char *name)
+{
+	size_t lo = 0, hi = svc->n;
+
+	while (lo < hi) {
+		size_t mid = (lo + hi) / 2;
+
+		if (strcmp(svc->lu[mid].name, name) < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+static struct tasks_lu *find(const struct tasks_service *svc, const char *name)
+{
+	size_t i = place(svc, name);
+
+	return i < svc->n && !strcmp(svc->lu[i].name, name) ? &svc->lu[i] : NULL;
+}
+
+/* Made where there is none; NULL: no memory. */
+static struct tasks_lu *get(struct tasks_service *svc, const char *name)
+{
+	struct tasks_lu *lu = find(svc, name), *grown;
+	size_t i;
+
+	if (lu)
+		return lu;
+	grown = reallocarray(svc->lu, svc->n + 1, sizeof(*grown));
+	if (!grown)
+		return NULL;
+	svc->lu = grown;
+	i = place(svc, name);
+	memmove(&grown[i + 1], &grown[i], (svc->n - i) * sizeof(*grown));
+	svc->n++;
+	grown[i] = (struct tasks_lu){ .last.any = 0 };
+	snprintf(grown[i].name, sizeof(grown[i].name), "%s", name);
+	return &grown[i];
+}
+
+struct lu_ended tasks_last(const struct tasks_service *svc, const char *lu)
+{
+	const struct tasks_lu *l = find(svc, lu);
+
+	return l ? l->last : (struct lu_ended){ .any = 0 };
+}
+
+void tasks_clear(struct tasks_service *svc)
+{
+	free(svc->lu);
+	*svc = (struct tasks_service){ .n = 0 };
+}
+
 /* ---- the service ---------------------------------------------------------------------------------------- */
+
+static bool name_good(const char *name)
+{
+	size_t len = strlen(name);
+
+	return len > 0 && len <= LU_NAME_MAX;
+}
 
 static bool well_formed(const Tasks__Request *q, struct nexus_id *by)
 {
-	size_t lu = strlen(q->lu);
-
 	return !q->base.n_unknown_fields && q->function >= TASKS__FUNCTION__FUNCTION_CLEAR_TASK_SET &&
-	       q->function <= TASKS__FUNCTION__FUNCTION_ABORT_OTHERS && lu > 0 && lu <= LU_NAME_MAX &&
+	       q->function <= TASKS__FUNCTION__FUNCTION_ABORT_OTHERS && name_good(q->lu) && q->id &&
 	       nexus_id_take(by, q->port.data, q->port.len, q->rtpi);
+}
+
+static bool note(struct tasks_service *svc, const Tasks__Request *q)
+{
+	struct tasks_lu *lu = get(svc, q->lu);
+
+	if (!lu)
+		return false;
+	lu->last.any = q->id;
+	if (q->function == TASKS__FUNCTION__FUNCTION_LUN_RESET)
+		lu->last.reset = q->id;
+	return true;
 }
 
 static void effects(const Tasks__Request *q, const struct nexus_id *by, struct apply *a)
@@ -45,9 +122,11 @@ static int apply(void *state, struct apply *a, const uint8_t *msg, size_t len)
 	struct nexus_id by;
 	int rc = -EBADMSG;
 
-	(void)state;
 	if (q && well_formed(q, &by)) {
-		effects(q, &by, a);
+		if (note(state, q))
+			effects(q, &by, a);
+		else
+			a->err = -ENOMEM;
 		rc = a->err;
 	}
 	if (q)
@@ -57,18 +136,61 @@ static int apply(void *state, struct apply *a, const uint8_t *msg, size_t len)
 
 static void snapshot(const void *state, struct wbuf *out)
 {
-	(void)state;
-	(void)out;
+	const struct tasks_service *svc = state;
+	Tasks__Snapshot s = TASKS__SNAPSHOT__INIT;
+	Tasks__Lu *lu = calloc(svc->n + 1, sizeof(*lu)), **list = calloc(svc->n + 1, sizeof(*list));
+
+	for (size_t i = 0; lu && list && i < svc->n; i++) {
+		tasks__lu__init(&lu[i]);
+		lu[i].name = svc->lu[i].name;
+		lu[i].ended = svc->lu[i].last.any;
+		lu[i].reset = svc->lu[i].last.reset;
+		list[i] = &lu[i];
+	}
+	s.n_lu = svc->n;
+	s.lu = list;
+	if (lu && list)
+		wbuf_put_message(out, &s.base);
+	else
+		out->err = -ENOMEM;
+	free(lu);
+	free(list);
+}
+
+/* NULL, or what is wrong with it. */
+static const char *take(struct tasks_service *svc, const Tasks__Lu *pb)
+{
+	struct tasks_lu *lu;
+
+	if (pb->base.n_unknown_fields || !name_good(pb->name) || find(svc, pb->name))
+		return "a logical unit has no good name, or is there twice";
+	if (!pb->ended)
+		return "a logical unit is there without a function";
+	lu = get(svc, pb->name);
+	if (!lu)
+		return "out of memory";
+	lu->last = (struct lu_ended){ .any = pb->ended, .reset = pb->reset };
+	return NULL;
 }
 
 static int restore(void *state, const uint8_t *p, size_t len, char *err, size_t errlen)
 {
-	(void)state;
-	(void)p;
-	if (!len)
-		return 0;
-	snprintf(err, errlen, "task management: the snapshot is refused: this service has no state, it has %zu bytes", len);
-	return -EBADMSG;
+	struct tasks_service *svc = state, fresh = { .n = 0 };
+	Tasks__Snapshot *s = tasks__snapshot__unpack(NULL, len, p);
+	const char *bad = !s || s->base.n_unknown_fields ? "it is not a snapshot of this service" : NULL;
+
+	for (size_t i = 0; !bad && i < s->n_lu; i++)
+		bad = take(&fresh, s->lu[i]);
+	if (s)
+		tasks__snapshot__free_unpacked(s, NULL);
+	if (bad) {
+		snprintf(err, errlen, "task management: the snapshot is refused: %s", bad);
+		tasks_clear(&fresh);
+		return -EBADMSG;
+	}
+	tasks_clear(svc);
+	*svc = fresh;
+	return 0;
 }
 
 const struct service_ops tasks_service_ops = {
@@ -83,7 +205,7 @@ const struct service_ops tasks_service_ops = {
 
 /* ---- proposals -------------------------------------------------------------------------------------------- */
 
-void tasks_pack(struct wbuf *out, const struct tmf_everywhere *e)
+void tasks_pack(struct wbuf *out, const struct tmf_everywhere *e, uint64_t id)
 {
 	Tasks__Request q = TASKS__REQUEST__INIT;
 	uint8_t buf[512]; /* 63 + 247 bytes of names, some for numbers */
@@ -94,6 +216,7 @@ void tasks_pack(struct wbuf *out, const struct tmf_everywhere *e)
 	q.lu = e->lu->name;
 	q.port = (ProtobufCBinaryData){ .len = strlen(e->by->port), .data = (uint8_t *)e->by->port };
 	q.rtpi = e->by->rtpi;
+	q.id = id;
 	wbuf_put(out, buf, tasks__request__pack(&q, buf));
 }
 
@@ -123,8 +246,13 @@ void tasks_everywhere(void *arg, struct tmf_everywhere *e)
 {
 	struct proposer *p = cluster_proposer(((struct daemon *)arg)->cluster);
 	struct wbuf msg = { 0 };
+	uint64_t id;
 
-	tasks_pack(&msg, e);
+	if (getrandom(&id, sizeof(id), 0) != sizeof(id)) {
+		proposed(e, PROPOSE_FAILED, NULL, 0);
+		return;
+	}
+	tasks_pack(&msg, e, id | 1);
 	p->propose(p, TASKS_SERVICE_ID, msg.data, msg.len, proposed, e); /* without memory: refused as malformed */
 	wbuf_fini(&msg);
 }

@@ -6,7 +6,9 @@
  *
  *   core/tmf.c ── core->everywhere ─▶ proposal ─▶ apply() on every member ─▶ UA, ABORT ─▶ barrier ─▶ answer
  *
- * There is nothing to remember: the service has no state.
+ * A function leaves nothing behind but its identity, a number that its proposer draws: the last one of each logical unit is the
+ * state. By it a node that was away sees, when it takes the newer state, that it has missed one; a count would not say so, for
+ * after a power loss of the others it begins anew. Control thread.
  */
 #ifndef SANDEM_DAEMON_TASKS_H
 #define SANDEM_DAEMON_TASKS_H
@@ -18,10 +20,24 @@
 
 struct daemon;
 
-extern const struct service_ops tasks_service_ops; /* state: NULL */
+struct tasks_lu {
+	char name[LU_NAME_MAX + 1];
+	struct lu_ended last;
+};
 
-/* A proposal. Free with wbuf_fini(). */
-void tasks_pack(struct wbuf *out, const struct tmf_everywhere *e);
+struct tasks_service {
+	size_t n;
+	struct tasks_lu *lu; /* sorted by name */
+};
+
+extern const struct service_ops tasks_service_ops; /* its state: a struct tasks_service, zeroed */
+
+/* The last functions of a logical unit; zeroes where there was none. */
+struct lu_ended tasks_last(const struct tasks_service *svc, const char *lu);
+void tasks_clear(struct tasks_service *svc);
+
+/* A proposal; id: not 0, and no other one's. Free with wbuf_fini(). */
+void tasks_pack(struct wbuf *out, const struct tmf_everywhere *e, uint64_t id);
 
 /* For core->everywhere; arg: struct daemon. */
 void tasks_everywhere(void *arg, struct tmf_everywhere *e);

@@ -78,9 +78,15 @@ static void dir_free(void *s)
 	free(s);
 }
 
-static void *none_new(void)
+static void *tasks_new(void)
 {
-	return malloc(1);
+	return calloc(1, sizeof(struct tasks_service));
+}
+
+static void tasks_free(void *s)
+{
+	tasks_clear(s);
+	free(s);
 }
 
 static const struct kind {
@@ -90,7 +96,7 @@ static const struct kind {
 } kinds[] = {
 	{ &pr_service_ops, pr_new, pr_free },	     { &alua_service_ops, alua_new, alua_free },
 	{ &media_service_ops, media_new, media_free }, { &mode_service_ops, mode_new, mode_free },
-	{ &tasks_service_ops, none_new, free },	     { &directory_service_ops, dir_new, dir_free },
+	{ &tasks_service_ops, tasks_new, tasks_free }, { &directory_service_ops, dir_new, dir_free },
 };
 #define KINDS (sizeof(kinds) / sizeof(kinds[0]))
 

@@ -138,6 +138,10 @@ void __wrap_lu_barrier_start(struct lu_barrier *b)
 		b->cause.function = false;
 	if (node_planted(n, PLANT_MISSED_UNTOLD) && n->publishing)
 		b->nua = 0;
+	if (node_planted(n, PLANT_MISSED_GOES_ON) && n->publishing)
+		b->abort = NULL;
+	while (node_planted(n, PLANT_RESET_FORGOTTEN) && n->publishing && b->nua && b->ua[b->nua - 1].code == UA_BUS_DEVICE_RESET)
+		b->nua--;
 	__real_lu_barrier_start(b);
 }
 

@@ -77,6 +77,7 @@ void finish(struct sim *s)
 		sim_steps(s, 20000);
 		crm_monitor(s);
 		crm_settle(s);
+		s->prompt |= crm_settled(s) || k > 100; /* what has waited all the time meets groups that have an owner again */
 		if (at_rest(s) && !upgrade_due(s, false))
 			break;
 		sim_pass(s);

@@ -399,6 +399,7 @@ static void all_bytes(const struct node *n, struct wbuf *out)
 	alua_service_ops.snapshot(n->d.alua, out);
 	media_service_ops.snapshot(n->d.media, out);
 	mode_service_ops.snapshot(&n->d.modes, out);
+	tasks_service_ops.snapshot(&n->d.tasks, out);
 	config_service_ops.snapshot(n->d.generations, out);
 }
 

@@ -3,7 +3,8 @@
  * Who has to be told by unit attentions (SAM-5 5.14): all whom an acknowledged operation concerns, on every node; and when a node was
  * away, its I_T nexuses that lived on, as soon as it serves again (P1).
  *
- * What a node has missed it has as the difference of two states: what happened and was undone meanwhile nobody has to hear of.
+ * What a node has missed it has as the difference of two states: what happened and was undone meanwhile nobody has to hear of. A
+ * logical unit reset can't be undone.
  */
 #include <string.h>
 
@@ -65,8 +66,8 @@ static bool pending_says(const struct session *se, unsigned lu, enum tell t)
 
 		if (by == (int)t || (by == TELL_RESET && reset_says(t)))
 			return true;
-		/* more than the queue holds, or still that of the login, which is about what was before */
-		if (by == TELL_POWER_ON && (t == TELL_RESET || q->n == 1 || se->told[lu][TELL_POWER_ON]))
+		/* more than the queue holds, or still that of the login, which is about what was before, but hides a reset's */
+		if (by == TELL_POWER_ON && (t == TELL_RESET || t == TELL_CLEARED || q->n == 1 || se->told[lu][TELL_POWER_ON]))
 			return true;
 	}
 	return false;
@@ -125,8 +126,9 @@ static bool differs(const struct lu_model *a, const struct lu_model *b, unsigned
 		return a->clock_set != b->clock_set || a->clock != b->clock;
 	case TELL_CAPACITY:
 		return a->blocks && a->blocks != b->blocks;
-	case TELL_RESET: /* leave no state: what a member has missed of them nobody can tell */
-	case TELL_CLEARED:
+	case TELL_RESET: /* of whatever lies between the two */
+		return true;
+	case TELL_CLEARED: /* by whom nobody knows any more, so it is told those alone whose commands were still there (load.c) */
 	case TELL_POWER_ON:
 	case TELLS:
 		break;

@@ -208,7 +208,21 @@ void slot_start(struct slot *sl, const void *data, uint32_t len)
 		memcpy(cmd->buf, data, len);
 		cmd->data_out_got = len;
 	}
-	cmd_execute(cmd);
+	sl->coming = data && chance(sl->node->sim, 8);
+	if (!sl->coming)
+		cmd_execute(cmd);
+}
+
+bool load_data(struct node *n)
+{
+	for (unsigned i = 0; i < SLOTS; i++) {
+		if (!n->slot[i].busy || !n->slot[i].coming)
+			continue;
+		n->slot[i].coming = false;
+		cmd_execute(&n->slot[i].cmd);
+		return true;
+	}
+	return false;
 }
 
 /* A path: mostly to the owner. */

@@ -24,7 +24,8 @@ enum op_kind {
 struct slot {
 	struct scsi_cmd cmd;
 	struct node *node;
-	bool busy, reached; /* reached: the write is on the medium */
+	bool busy, coming; /* coming: its data is */
+	bool reached; /* the write is on the medium */
 	bool served; /* the node did when it was sent */
 	bool ended;  /* what was to end it has been answered */
 	bool over;   /* it was answered with GOOD, or taken back for good */
@@ -66,6 +67,7 @@ struct slot *slot_get(struct node *n, enum op_kind kind, unsigned initiator, uns
 #define READ_VALUE_SHIFT 12
 struct slot *load_slot(const struct scsi_cmd *cmd); /* also where another node executes it */
 void slot_start(struct slot *sl, const void *data, uint32_t len); /* data NULL: len bytes are expected */
+bool load_data(struct node *n); /* the data of a command has come */
 void load_rw(struct node *n, unsigned initiator, unsigned lu);
 void load_rw_good(struct slot *sl);
 bool load_rw_sense(const struct slot *sl, sense_t sense); /* whether the state asks for it */

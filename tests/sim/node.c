@@ -338,11 +338,13 @@ static bool try(struct node *n, unsigned what)
 		return machine_timer(n);
 	case 11:
 		return !(n->slow & 1 && sim_random(n->sim) % 8) && admin_step(n);
+	case 12:
+		return (n->sim->prompt || !(sim_random(n->sim) % 128)) && load_data(n);
 	}
 	return news(n);
 }
 
-#define KINDS 13
+#define KINDS 14
 
 bool node_step(struct node *n)
 {

@@ -135,6 +135,7 @@ void node_parts_free(struct node *n)
 	media_service_free(n->d.media);
 	config_service_free(n->d.generations);
 	mode_service_clear(&n->d.modes);
+	tasks_clear(&n->d.tasks);
 	directory_clear(&n->d.sessions.own);
 	pr_service_free(n->d.pr);
 	free(n->d.ownership);

@@ -42,6 +42,8 @@
 	X(RESET_LOCAL, 500, "a LOGICAL UNIT RESET concerns the commands of its own node only") \
 	X(CAPACITY_NOT_TOLD, 500, "a new capacity is published by the owner only") \
 	X(NO_RANGE_LOCK, 2000, "others get past the range that a COMPARE AND WRITE has locked") \
+	X(RESET_FORGOTTEN, 4000, "a node that takes a snapshot does not tell its I_T nexuses of the logical unit resets it has missed") \
+	X(MISSED_GOES_ON, 20000, "what a missed function was to end goes on when its node is back") \
 	X(MISSED_UNTOLD, 4000, "a node that takes a snapshot tells its I_T nexuses nothing of what it has missed") \
 	X(FORWARD_NEXUS, 500, "a forwarded command is judged as one of the owner's own port") \
 	X(FORWARD_OLD_EPOCH, 4000, "the owner executes what comes over the link although its gate does not admit it any more") \

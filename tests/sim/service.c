@@ -352,7 +352,7 @@ static int load(void *state, const char *object, const uint8_t *p, size_t len, c
 
 struct service service_row(struct node *n, unsigned kind)
 {
-	void *const state[FOLLOWED] = { n->d.pr, n->d.media, &n->d.modes, NULL };
+	void *const state[FOLLOWED] = { n->d.pr, n->d.media, &n->d.modes, &n->d.tasks };
 	struct followed *f = &n->followed[kind];
 
 	*f = (struct followed){ .node = n, .kind = kind, .state = state[kind], .ops = *kinds[kind].real };

@@ -151,6 +151,7 @@ struct sim {
 	bool skew;	/* some programs are of the version before */
 	bool all_new;	/* … and all nodes have been in one group with the newer one */
 	bool upgrade_all; /* at the end */
+	bool prompt; /* at the end: data of commands comes at once */
 	uint32_t version_acked; /* the highest in use when something was acknowledged */
 	bool unfollowed; /* by the model, see scale.c */
 	unsigned partitions;

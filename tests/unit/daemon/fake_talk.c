@@ -91,7 +91,7 @@ size_t talk_services(struct talk_side *s, struct service *out)
 	const struct service all[] = {
 		{ &alua_service_ops, s->alua }, pr_service_row(s->pr), { &media_service_ops, s->media },
 #if REPLOG_VERSION >= 2
-		{ &mode_service_ops, &s->modes }, { &tasks_service_ops, NULL },
+		{ &mode_service_ops, &s->modes }, { &tasks_service_ops, &s->tasks },
 		{ &directory_service_ops, &s->directory }, { &config_service_ops, s->generations },
 #endif
 	};
@@ -117,6 +117,7 @@ void talk_states_free(struct talk_side *s)
 	media_service_free(s->media);
 #if REPLOG_VERSION >= 2
 	mode_service_clear(&s->modes);
+	tasks_clear(&s->tasks);
 	directory_clear(&s->directory);
 	config_service_free(s->generations);
 #endif

@@ -41,6 +41,7 @@ struct talk_side {
 	struct media_service *media;
 #if REPLOG_VERSION >= 2
 	struct mode_service modes;
+	struct tasks_service tasks;
 	struct directory directory;
 	struct config_service *generations;
 #endif

@@ -42,10 +42,12 @@ static void lun_reset(struct apply *a)
 {
 	struct lu lu = { .name = "disk0" };
 	const struct tmf_everywhere e = { .function = TMF_LUN_RESET, .lu = &lu, .by = A };
+	struct tasks_service svc = { 0 };
 	struct wbuf msg = { 0 };
 
-	tasks_pack(&msg, &e);
-	apply_to(NULL, &tasks_service_ops, a, &msg);
+	tasks_pack(&msg, &e, 1);
+	apply_to(&svc, &tasks_service_ops, a, &msg);
+	tasks_clear(&svc);
 }
 
 static void mode(struct apply *a, void (*pack)(struct wbuf *msg))
