@@ -136,8 +136,8 @@ struct replog {
 
 	/* local knowledge */
 	bool quorate, quorum_known, published, publishing;
-	bool lapsed; /* quorum was lost on this side while it was a member, and it is not shown yet that nobody went on meanwhile */
-	bool lapse_said; /* … and this side knows, since the last node was lost */
+	bool lapsed; /* quorum was lost on this side, and it is not shown yet that nobody went on meanwhile */
+	bool lapse_said; /* … and all of this side know, since the last node was lost */
 	bool publish_again; /* the states were replaced while a publish_all was under way */
 	uint64_t grace_end; /* 0: none */
 	bool view_sent, ack_sent;
@@ -230,9 +230,12 @@ void goodbye_deliver(struct replog *r, struct member *from, uint64_t incarnation
 void lapse_note(struct replog *r); /* quorum has been heard of */
 void lapse_settle(struct replog *r);
 void lapse_deliver(struct replog *r, struct member *from, uint64_t incarnation);
-/* Who are in *who (NULL: not asked for) may have gone on while this side had no quorum: nothing may be answered or executed. */
+/* Who are in *who (NULL: not asked for) may have gone on while this side had no quorum: nothing may be answered or
+ * executed. */
 bool lapse_outrun(struct replog *r, struct start_missing *who);
 const char *lapse_why(struct replog *r); /* for the operator; in r */
+/* Those who are missing, as operators know them. */
+void start_names(const struct replog *r, const struct start_missing *m, char *to, size_t size);
 
 /* replog_version.c */
 bool version_has_processes(const struct replog *r); /* services learn of processes, not only of nodes */
@@ -250,7 +253,6 @@ void exchange_start(struct replog *r);
 void exchange_stop(struct replog *r);
 void exchange_check(struct replog *r);
 void exchange_timer(struct replog *r);
-void start_names(const struct replog *r, const struct start_missing *m, char *to, size_t size); /* as operators know them */
 void hello_deliver(struct replog *r, struct member *from, const struct hello *h);
 
 /* replog_snap.c */

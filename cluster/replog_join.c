@@ -108,10 +108,11 @@ static bool all_speak(const struct replog *r, uint32_t version)
 	} while (0)
 
 /* Which of two states goes on. A confirmed one; the one that knows the other's committed history, for only in a
- * committed history can anything have been acknowledged; one that is followed before one that has given way, or lost its
- * transport, whatever memberships that has been alone with; the later start from stores, for what a quorum has begun with
- * goes on, however often a part of the members before had changed; the newer history; memory that followed the log before what a
- * store remembers; more members; more operations; at last the lower node id, so that there is always an answer. */
+ * committed history can anything have been acknowledged; one that is followed before one that has given way, or lost
+ * its transport, whatever memberships that has been alone with; the later start from stores, for what a quorum has
+ * begun with goes on, however often a part of the members before had changed; the newer history; memory that followed
+ * the log before what a store remembers; more members; more operations; at last the lower node id, so that there is
+ * always an answer. */
 static bool better(const struct replog *r, const struct member *a, const struct member *b)
 {
 	const struct hello *x = &a->hello, *y = &b->hello;
@@ -339,21 +340,6 @@ static bool may_go_on(const struct replog *r, const struct member *w, struct sta
 	return start_allowed(w ? &w->hello.lineage : NULL, here, n, missing);
 }
 
-void start_names(const struct replog *r, const struct start_missing *m, char *to, size_t size)
-{
-	size_t at = 0;
-
-	*to = 0;
-	for (uint32_t i = 0; i < m->n && at < size; i++) {
-		const char *name = r->io.node_name ? r->io.node_name(r->io.arg, m->node[i]) : NULL;
-
-		if (name)
-			at += snprintf(to + at, size - at, "%s%s", i ? ", " : "", name);
-		else
-			at += snprintf(to + at, size - at, "%s%u", i ? ", " : "", m->node[i]);
-	}
-}
-
 static void wait_for(struct replog *r, const struct start_missing *m)
 {
 	char who[128];
@@ -404,8 +390,8 @@ static void fill_heard(struct replog *r, struct hello *h)
 	}
 }
 
-/* An empty store does not say whether there never was anything. One without a list, and with version 2 in use, has not stored the
- * first VIEW of version 2, and that had every configured node. */
+/* An empty store does not say whether there never was anything. One without a list, and with version 2 in use, has not
+ * stored the first VIEW of version 2, and that had every configured node. */
 static const struct node_list *asked_for(const struct replog *r)
 {
 	bool none = !r->committed_generation || (r->version >= 2 && !r->committed_members.n);

@@ -5,14 +5,15 @@
  *   {1, 2} ── parted; the quorum device votes for node 1 ──▶ 1 goes on, 2 has no quorum
  *          ── node 1 loses the device, which votes for 2 ──▶ 2 has quorum, and what it has in memory may be outrun
  *
- * Such a side is no survivor: what it has in memory counts as much as what is in a store, and so it asks for the others as
- * at a start from the stores (replog_start.h). It goes on when they are here, or are known to be off, for then they have
- * acknowledged nothing alone: their answers waited for this side to be known to be off. Or the operator says so.
- * Who has left in order, or whose process has ended, has to start to go on, and would ask for this node. Those who have had
- * quorum all the time wait for nobody.
+ * Such a side is no survivor: what it has in memory counts as much as what is in a store, and so it asks for the
+ * others as at a start from the stores (replog_start.h). It goes on when they are here, or are known to be off, for
+ * then they have acknowledged nothing alone: their answers waited for this side to be known to be off. Or the operator
+ * says so. Who has left in order, or whose process has ended, has to start to go on, and would ask for this node. Those
+ * who have had quorum all the time wait for nobody.
  *
- * Quorum is what this member knows, so this decides when it speaks (the leader's VIEW) and serves, and nothing else. One that
- * is slow may not see that quorum was lost: who sees it says so (LAPSE), and all of this side have been without.
+ * Quorum is what this member knows, so this decides when it speaks (the leader's VIEW) and serves, and nothing else.
+ * One that is slow may not see that quorum was lost: who sees it says so (LAPSE), and all of this side have been
+ * without.
  */
 #include <stdio.h>
 
@@ -67,6 +68,21 @@ void lapse_deliver(struct replog *r, struct member *from, uint64_t incarnation)
 		exchange_start(r);
 }
 
+void start_names(const struct replog *r, const struct start_missing *m, char *to, size_t size)
+{
+	size_t at = 0;
+
+	*to = 0;
+	for (uint32_t i = 0; i < m->n && at < size; i++) {
+		const char *name = r->io.node_name ? r->io.node_name(r->io.arg, m->node[i]) : NULL;
+
+		if (name)
+			at += snprintf(to + at, size - at, "%s%s", i ? ", " : "", name);
+		else
+			at += snprintf(to + at, size - at, "%s%u", i ? ", " : "", m->node[i]);
+	}
+}
+
 const char *lapse_why(struct replog *r)
 {
 	struct start_missing who;
@@ -74,8 +90,8 @@ const char *lapse_why(struct replog *r)
 
 	lapse_outrun(r, &who);
 	start_names(r, &who, names, sizeof(names));
-	snprintf(r->lapse_why, sizeof(r->lapse_why), "quorate again, waiting for node %s, which may have gone on meanwhile: start "
-		 "it, or fence it; `sandemctl cluster resolve --keep %s` here goes on without what only it has acknowledged",
-		 names, r->node_name);
+	snprintf(r->lapse_why, sizeof(r->lapse_why), "quorate again, waiting for node %s, which may have gone on "
+		 "meanwhile: start it, or fence it; `sandemctl cluster resolve --keep %s` here goes on without what only it has "
+		 "acknowledged", names, r->node_name);
 	return r->lapse_why;
 }

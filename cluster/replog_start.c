@@ -11,8 +11,8 @@ bool lineage_has(const struct lineage *w, const struct lineage *l)
 	return l->committed_generation + REPLOG_KNOWN_MAX <= w->generation;
 }
 
-/* Later in the same line, or of a line of its own that began later. Memberships that were not stored do not count: nothing was
- * acknowledged in them. */
+/* Later in the same line, or of a line of its own that began later. Memberships that were not stored do not count:
+ * nothing was acknowledged in them. */
 static bool is_later(const struct lineage *l, const struct lineage *state)
 {
 	if (lineage_has(state, l))

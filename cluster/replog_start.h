@@ -17,14 +17,16 @@
  *      The argument repeats until no later VIEW was acknowledged in.
  *   4. A store may also know of a later VIEW than its state can vouch for: a partial copy, or etcd's word. It does not go on,
  *      but those whom it names are asked for all the same.
- *   5. A member that has given way to another state, or has lost its transport, has in memory what it has stored and something
- *      behind it. Of that nothing was acknowledged: for that its own store would have had to have the VIEW, by 1. So it goes on
- *      by the rule for stores, with the list that its store has; whatever VIEWs it was alone with afterwards count nothing, neither
- *      against a later one that somebody here knows of nor against a branch that is followed (better() in replog_join.c).
+ *   5. A member that has given way to another state, or has lost its transport, has in memory what it has stored and
+ *      something behind it. Of that nothing was acknowledged: for that its own store would have had to have the VIEW,
+ *      by 1. So it goes on by the rule for stores, with the list that its store has; whatever VIEWs it was alone with
+ *      afterwards count nothing, neither against a later one that somebody here knows of nor against a branch that is
+ *      followed (better() in replog_join.c).
  *
- * Why there is always one to go on with, when all are here. A state becomes partial only where it is replaced by one that counts
- * (take_snapshot()), and that one's store names a VIEW that the replaced one's history leads to. So of the latest VIEW on any
- * disk there is a copy that is not partial: its member, also a running one, has not taken over anything else.
+ * Why there is always one to go on with, when all are here. A state becomes partial only where it is replaced by one
+ * that counts (take_snapshot()), and that one's store names a VIEW that the replaced one's history leads to. So of the
+ * latest VIEW on any disk there is a copy that is not partial: its member, also a running one, has not taken over
+ * anything else.
  *
  * And why no more is asked for: a node that has left, or was lost, is not in the next VIEW, and each VIEW is stored, whether
  * or not anything is acknowledged in it. The last one that was there starts alone.

@@ -6,6 +6,7 @@ and three nodes.
 Fencing of the loser is held back, so that it lives and would write if it could; how soon nothing
 of it reaches the medium any more is measured at the backing file.
 """
+import contextlib
 import json
 import os
 import struct
@@ -176,15 +177,26 @@ def test_partition_without_the_quorum_device(qdevice_pair, figures):
     figures(f"{owner} was the owner, {lab.owner()} is")
 
 
+@contextlib.contextmanager
+def frozen_without_quorum(lab):
+    """Pacemaker lets what runs run on where quorum is lost; as it is set up it stops everything, sandemd too."""
+    lab.crm("configure", "property", "no-quorum-policy=freeze")
+    lab.run("wait")
+    try:
+        yield
+    finally:
+        lab.crm("configure", "property", "no-quorum-policy=stop")
+
+
 def test_the_vote_moves_to_who_was_parted(qdevice_pair, figures):
     """The half that went on loses the quorum device, and the other half gets its vote: it does not go
     on with what it has in memory before the first is known to be off."""
     lab = qdevice_pair
     own(lab, "node-b")
-    with lab.delayed_fencing("node-b", 40), lab.delayed_fencing("node-a", 8):
+    with frozen_without_quorum(lab), lab.delayed_fencing("node-b", 40), lab.delayed_fencing("node-a", 8):
         lab.run("partition")
         labtools.await_true("node-b has lost quorum", lambda: not quorate(lab, "node-b"), 20)
-        labtools.await_true("node-a has the device's vote", lambda: quorate(lab, "node-a") and lab.serving("node-a"), 20)
+        labtools.await_true("node-a has the vote", lambda: quorate(lab, "node-a") and lab.serving("node-a"), 20)
         assert not lab.serving("node-b")
         lab.exec("node-a", "pkill", "-9", "-x", "corosync-qdevice"[:15])     # as the kernel names it
         labtools.await_true("node-b has the device's vote", lambda: quorate(lab, "node-b"), 30)

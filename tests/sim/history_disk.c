@@ -144,8 +144,8 @@ static bool find_back(struct node *n, unsigned lu, const struct kept *k, int at,
 	}
 }
 
-/* Any member's last history, or the one that its store still has because the snapshot's is not stored yet: what nobody has
- * acknowledged may be there or not. */
+/* Any member's last history, or the one that its store still has because the snapshot's is not stored yet: what nobody
+ * has acknowledged may be there or not. */
 static bool find_survivor(struct node *n, unsigned lu, const struct kept *k, const int *frontier, struct lu_model *to)
 {
 	const struct sim *s = n->sim;

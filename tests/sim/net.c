@@ -121,7 +121,8 @@ void net_ring(struct sim *s, unsigned partition)
 	}
 }
 
-/* two_node: 1 with wait_for_all (votequorum(5)); or a quorum device, whose vote decides between two halves (corosync-qdevice(8)) */
+/* two_node: 1 with wait_for_all (votequorum(5)); or a quorum device, whose vote decides between two halves
+ * (corosync-qdevice(8)) */
 bool net_quorate(const struct node *n)
 {
 	const struct sim *s = n->sim;
@@ -142,10 +143,13 @@ void net_device_moves(struct sim *s)
 /* Who was a member when the partition came, and lives on the other side. */
 static void note_parted(struct sim *s, uint32_t mask)
 {
+	uint32_t serving = 0;
+
 	for (uint32_t i = 1; i <= s->nodes; i++)
-		for (uint32_t k = 1; k <= s->nodes; k++)
-			if (!(mask & 1u << i) != !(mask & 1u << k) && node_serving(&s->node[i]) && node_serving(&s->node[k]))
-				s->node[i].parted |= 1u << k;
+		serving |= node_serving(&s->node[i]) ? 1u << i : 0;
+	for (uint32_t i = 1; i <= s->nodes; i++)
+		if (serving & 1u << i)
+			s->node[i].parted |= serving & (mask & 1u << i ? ~mask : mask);
 }
 
 static void forget_parted(struct sim *s, uint32_t mask)
@@ -161,8 +165,8 @@ void net_check_outrun(const struct node *n)
 {
 	for (uint32_t i = 1; i <= n->sim->nodes; i++)
 		if (n->outrun & 1u << i)
-			sim_fail(n->sim, "P4: node %u lost quorum and serves again, although node %u, which was a member with it, is parted "
-				 "and alive", n->id, i);
+			sim_fail(n->sim, "P4: node %u lost quorum and serves again, although node %u, which was a "
+				 "member with it, is parted and alive", n->id, i);
 }
 
 void net_start(struct node *n)

@@ -16,7 +16,7 @@
 	X(STORE_LIES, 2000, "the store reports commits that a power loss takes back") \
 	X(JOINER_COUNTS, 60000, "what a joiner has stored counts before anybody waits for it") \
 	X(START_ALONE, 2000, "a start from the stores waits for nobody") \
-	X(START_FROM_MEMORY, 2000, "a node that lost quorum and has it again goes on from memory, whoever was there before") \
+	X(START_FROM_MEMORY, 2000, "a node that has quorum again goes on from memory, whoever was there before") \
 	X(SERVE_JOINING, 4000, "a node answers while it is joining") \
 	X(SERVE_WITHOUT_QUORUM, 2000, "a node that has lost quorum goes on") \
 	X(SKIP_FENCING_WAIT, 2000, "a lost owner is taken for harmless") \

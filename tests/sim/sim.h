@@ -111,8 +111,9 @@ struct node {
 	bool publishing;	  /* everything anew, after it */
 	bool left;		  /* its goodbye is through */
 	uint32_t speaks;	  /* the highest version of the protocol that its program knows */
+	bool newer;		  /* it was a member when something was acknowledged in the newer version */
 	int at_death;		  /* history at the last power loss */
-	int on_disk;		  /* … when a snapshot replaced it in memory, as long as the store may still have it; 0: none */
+	int on_disk;		  /* … when a snapshot replaced it in memory, and the store may still have it; 0: none */
 	uint64_t applied;
 	/* the surroundings of the process */
 	struct transport_events ev;

@@ -52,6 +52,7 @@ void upgrade_choose(struct node *n)
 		if (n->speaks == OLDER && chance(s, 2) && serving_with_newer(s) * 2 > s->nodes) {
 			sim_trace(s, "the store of node %u is moved away", n->id);
 			fs_clear(&n->fs);
+			n->newer = false;
 		}
 	} else if (n->speaks == OLDER) {
 		n->speaks = chance(s, 2) ? OLDER : REPLOG_VERSION;
@@ -82,7 +83,7 @@ bool upgrade_shut_out(const struct node *n)
 void upgrade_started(struct node *n)
 {
 	sim_trace(n->sim, "speaks version %u", n->speaks);
-	if (n->speaks == OLDER && n->sim->version_acked == REPLOG_VERSION && fs_has(n, PERSIST_LINEAGE_KEY))
+	if (n->speaks == OLDER && n->newer && fs_has(n, PERSIST_LINEAGE_KEY))
 		sim_fail(n->sim, "P9: node %u starts with an older program from what it has stored, although version %u is in use",
 			 n->id, REPLOG_VERSION);
 }
@@ -119,6 +120,8 @@ void upgrade_acknowledged(const struct node *n)
 		sim_fail(s, "P9: node %u answers in version %u, although version %u was in use before", n->id, version,
 			 s->version_acked);
 	s->version_acked = version;
+	for (uint32_t i = 1; i <= s->nodes; i++)
+		s->node[i].newer |= version == REPLOG_VERSION && node_serving(&s->node[i]);
 }
 
 static void check_pair(struct sim *s, const struct node *a, const struct node *b)

@@ -148,6 +148,25 @@ static void an_empty_store_alone_waits(void **state)
 	fake_fini(f);
 }
 
+/* The power went after version 2 was in use and before its first membership was stored, and that had every node. */
+static void a_store_without_a_list_asks_for_all(void **state)
+{
+	size_t a;
+	struct fake *f = last_man(&a);
+
+	(void)state;
+	f->node[2].disk.nmembers = 0;
+	assert_int_equal(f->node[2].disk.version, 2);
+	fake_start(f, 2);
+	fake_settle(f);
+	assert_non_null(strstr(replog_why(f->node[2].log), "waiting for node 1,"));
+	fake_start(f, 1);
+	fake_settle(f);
+	assert_true(fake_serving(f, 1) && fake_serving(f, 2));
+	assert_int_equal(f->node[2].toy.cell[2], 99);
+	fake_fini(f);
+}
+
 /* A joiner whose membership the others have not stored is forgotten when they end: it does not go on without them. */
 static void a_joiner_counts_when_the_others_have_stored_it(void **state)
 {
@@ -177,8 +196,9 @@ static void a_joiner_counts_when_the_others_have_stored_it(void **state)
 	}
 }
 
-/* Both sides of a partition have served when it heals; the one that gives way loses the other before it has its state. Whatever the
- * moment: what it has itself counts on, alone when the other is known to be off, else as soon as that is back. */
+/* Both sides of a partition have served when it heals; the one that gives way loses the other before it has its state.
+ * Whatever the moment: what it has itself counts on, alone when the other is known to be off, else as soon as that is
+ * back. */
 static void who_gives_way_has_its_own_state_still(void **state)
 {
 	unsigned gave_way = 0;
@@ -206,7 +226,7 @@ static void who_gives_way_has_its_own_state_still(void **state)
 	assert_true(gave_way > 0);
 }
 
-/* Node 3 has been alone with memberships of its own, and their number says nothing: others, who are fewer now and have no confirmed
+/* Node 3 has been alone with memberships of its own, and their number says nothing: others, who have no confirmed
  * membership just then, are still followed, and have acknowledged what it does not know. */
 static struct fake *outnumbered(size_t *a)
 {
@@ -255,10 +275,10 @@ static void who_has_given_way_does_not_outrun_a_branch(void **state)
 	fake_fini(f);
 }
 
-/* ---- quorum lost and had again -------------------------------------------------------------------------------------------------- */
+/* ---- quorum lost and had again ------------------------------------------------------------------------------- */
 
-/* Node 2 is parted. It is said to be off, which it is not, and so node 1 acknowledges without it; then the quorum device gives its
- * vote to node 2. */
+/* Node 2 is parted. It is said to be off, which it is not, and so node 1 acknowledges without it; then the quorum
+ * device gives its vote to node 2. */
 static struct fake *vote_moves(size_t *a)
 {
 	struct fake *f = up(2);
@@ -438,6 +458,7 @@ int main(void)
 		cmocka_unit_test(the_operator_goes_on_without_the_last_man),
 		cmocka_unit_test(all_of_the_last_membership_are_needed),
 		cmocka_unit_test(an_empty_store_alone_waits),
+		cmocka_unit_test(a_store_without_a_list_asks_for_all),
 		cmocka_unit_test(a_joiner_counts_when_the_others_have_stored_it),
 		cmocka_unit_test(who_gives_way_has_its_own_state_still),
 		cmocka_unit_test(who_has_given_way_does_not_outrun_a_branch),

@@ -27,8 +27,8 @@ static const struct lineage other = { .era = 1, .generation = 2, .history = 21, 
 static const struct lineage older = { .generation = 2, .history = 20, .committed_generation = 2, .committed_history = 20,
 				      .nknown = 2, .known = { 20, 10 } };
 /* In memory: V1 is stored, the memberships that it has been alone with are not. */
-static const struct lineage alone = { .generation = 7, .history = 71, .committed_generation = 1, .committed_history = 10, .nknown = 2,
-				      .known = { 71, 10 }, LIST(1, 2, 3) };
+static const struct lineage alone = { .generation = 7, .history = 71, .committed_generation = 1,
+				      .committed_history = 10, .nknown = 2, .known = { 71, 10 }, LIST(1, 2, 3) };
 
 struct row {
 	const char *what;
@@ -57,9 +57,10 @@ static const struct row rows[] = {
 	{ "a partial copy of an earlier one", &v3, HERE({ 3, false, &v3 }, { 2, true, &v1 }), .allowed = true },
 	{ "of a line that began later", &v2, HERE({ 2, false, &v2 }, { 3, true, &other }), .behind = true, MISSING(1) },
 	{ "of a line that began earlier", &other, HERE({ 1, false, &other }, { 3, true, &v3 }), .allowed = true },
-	{ "in memory, and nobody has gone on", &alone, HERE({ 1, false, &alone }, { 2, false, &v1 }, { 3, true, &v1 }), .allowed = true },
-	{ "in memory, with memberships that do not count", &alone, HERE({ 1, false, &alone }, { 2, true, &v2 }, { 3, true, &v2 }),
-	  .behind = true },
+	{ "in memory, and nobody has gone on", &alone, HERE({ 1, false, &alone }, { 2, false, &v1 }, { 3, true, &v1 }),
+	  .allowed = true },
+	{ "in memory, with memberships that do not count", &alone,
+	  HERE({ 1, false, &alone }, { 2, true, &v2 }, { 3, true, &v2 }), .behind = true },
 	{ "no list: as before", &older, HERE({ 2, false, &older }), .allowed = true },
 	{ "an empty store needs all", &empty, HERE({ 1, false, &empty }, { 3, false, &empty }), MISSING(2) },
 	{ "the first start ever", &empty, HERE({ 1, false, &empty }, { 2, false, &empty }, { 3, false, &empty }), .allowed = true },

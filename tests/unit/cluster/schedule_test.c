@@ -76,8 +76,8 @@ static void steps(struct fake *f, unsigned n)
 			return;
 }
 
-/* A partition ends as it does with fencing: the side without quorum, or in a two-node cluster one of the two, may be shot, or
- * anybody a little later, whoever has given way to whom. */
+/* A partition ends as it does with fencing: the side without quorum, or in a two-node cluster one of the two, may be
+ * shot, or anybody a little later, whoever has given way to whom. */
 static void end_partition(struct fake *f, const struct kind *k)
 {
 	uint32_t node = 1 + fake_random(f) % f->nodes;
