@@ -21,9 +21,11 @@ static const struct lineage v2 = { .generation = 2, .history = 20, .committed_ge
 				   .known = { 20, 10 }, LIST(2, 3) };
 static const struct lineage v3 = { .generation = 3, .history = 30, .committed_generation = 3, .committed_history = 30, .nknown = 3,
 				   .known = { 30, 20, 10 }, LIST(3) };
-/* Another one after V1, in a later era; and one of protocol version 1. */
+/* Another one after V1, in a later era; one in the same; and one of protocol version 1. */
 static const struct lineage other = { .era = 1, .generation = 2, .history = 21, .committed_generation = 2, .committed_history = 21,
 				      .nknown = 2, .known = { 21, 10 }, LIST(1) };
+static const struct lineage twin = { .generation = 2, .history = 22, .committed_generation = 2, .committed_history = 22, .nknown = 2,
+				     .known = { 22, 10 }, LIST(1) };
 static const struct lineage older = { .generation = 2, .history = 20, .committed_generation = 2, .committed_history = 20,
 				      .nknown = 2, .known = { 20, 10 } };
 /* In memory: V1 is stored, the memberships that it has been alone with are not. */
@@ -61,10 +63,14 @@ static const struct row rows[] = {
 	  .allowed = true },
 	{ "in memory, with memberships that do not count", &alone,
 	  HERE({ 1, false, &alone }, { 2, true, &v2 }, { 3, true, &v2 }), .behind = true },
+	{ "of another line that began when this one did", &v2, HERE({ 2, false, &v2 }, { 3, true, &twin }), .allowed = true },
+	{ "what could go on itself is judged before", &v1, HERE({ 1, false, &v1 }, { 2, false, &v3 }, { 3, false, &v1 }),
+	  .allowed = true },
 	{ "no list: as before", &older, HERE({ 2, false, &older }), .allowed = true },
 	{ "an empty store needs all", &empty, HERE({ 1, false, &empty }, { 3, false, &empty }), MISSING(2) },
 	{ "the first start ever", &empty, HERE({ 1, false, &empty }, { 2, false, &empty }, { 3, false, &empty }), .allowed = true },
 	{ "nobody's state goes on", NULL, HERE({ 1, true, &v2 }, { 2, true, &v1 }), .behind = true, MISSING(3) },
+	{ "nobody's, and nobody knows of any", NULL, HERE({ 1, false, &empty }) },
 	{ "nobody's, and nobody is missing", NULL, HERE({ 3, true, &v3 }), .behind = true },
 };
 

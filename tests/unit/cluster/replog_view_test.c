@@ -115,6 +115,24 @@ static void a_start_waits_for_those_who_are_here(void **state)
 	}
 }
 
+/* And for the one itself who begins: what its reactors see and its store says is the state that it begins with. */
+static void a_start_waits_for_its_own_publication(void **state)
+{
+	struct fake *f = &fake;
+
+	(void)state;
+	fake_begin(f, 2, REPLOG_VERSION);
+	f->node[1].hold_effects = true;
+	fake_settle(f);
+	assert_int_equal(f->node[2].toy.restores, 1);
+	assert_int_equal(f->node[2].toy.nmembers, 0);
+	f->node[1].hold_effects = false;
+	fake_settle(f);
+	assert_int_equal(f->node[2].toy.nmembers, 2);
+	assert_true(fake_serving(f, 1) && fake_serving(f, 2));
+	fake_fini(f);
+}
+
 /* ---- which one counts ---- */
 
 enum bend { BEND_NONE, BEND_BRANCH, BEND_PROCESS, BEND_MISSING, BEND_STRANGER };
@@ -252,6 +270,7 @@ int main(void)
 		cmocka_unit_test(the_longest_standing_member_sends_it),
 		cmocka_unit_test(a_slow_joiner_holds_up_nobody),
 		cmocka_unit_test(a_start_waits_for_those_who_are_here),
+		cmocka_unit_test(a_start_waits_for_its_own_publication),
 		cmocka_unit_test(only_a_view_that_fits_counts),
 		cmocka_unit_test(a_view_of_another_version_stops_the_member),
 		cmocka_unit_test(the_goodbye_of_a_former_process_is_none),
