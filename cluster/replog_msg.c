@@ -487,7 +487,7 @@ static bool snapshot_services_get(struct snapshot *s, const Replog__Snapshot *pb
 
 		if (v->service > UINT16_MAX)
 			return false;
-		s->service[i] = (struct snapshot_service){ v->service, v->state.data, v->state.len };
+		s->service[i] = (struct snapshot_service){ v->service, v->state.data, v->beside.data, v->state.len, v->beside.len };
 	}
 	s->nservices = pb->n_service;
 	for (size_t i = 0; i < pb->n_durable; i++) {
@@ -583,6 +583,7 @@ static void snapshot_put(const struct snapshot *s, Replog__ServiceState *sv, Rep
 		replog__service_state__init(&sv[i]);
 		sv[i].service = s->service[i].id;
 		sv[i].state = (ProtobufCBinaryData){ s->service[i].len, (uint8_t *)s->service[i].data };
+		sv[i].beside = (ProtobufCBinaryData){ s->service[i].beside_len, (uint8_t *)s->service[i].beside };
 		svp[i] = &sv[i];
 	}
 	pb.n_service = s->nservices;

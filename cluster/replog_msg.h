@@ -146,8 +146,8 @@ struct snapshot {
 	size_t nservices, ndurables;
 	struct snapshot_service {
 		uint16_t id;
-		const uint8_t *data;
-		size_t len;
+		const uint8_t *data, *beside;
+		size_t len, beside_len;
 	} *service;
 	struct snapshot_durable {
 		uint16_t service;

@@ -51,17 +51,25 @@ static void fill_meta(struct replog *r, struct snapshot *s)
 	memcpy(s->seat, r->seat, r->nseats * sizeof(r->seat[0]));
 }
 
-static int pack_services(struct replog *r, struct snapshot *s, struct wbuf *state, struct wbuf *out)
+struct service_bytes {
+	struct wbuf state, beside;
+};
+
+static int pack_services(struct replog *r, struct snapshot *s, struct service_bytes *b, struct wbuf *out)
 {
 	int err = 0;
 
 	for (size_t i = 0; i < r->p.nservices; i++) {
-		if (!version_has(r, &r->services[i]))
+		const struct service *sv = &r->services[i];
+
+		if (!version_has(r, sv))
 			continue;
-		r->services[i].ops->snapshot(r->services[i].state, &state[i]);
-		err |= state[i].err;
-		s->service[s->nservices++] =
-			(struct snapshot_service){ r->services[i].ops->id, state[i].data, state[i].len };
+		sv->ops->snapshot(sv->state, &b[i].state);
+		if (sv->ops->snapshot_beside)
+			sv->ops->snapshot_beside(sv->state, &b[i].beside);
+		err |= b[i].state.err | b[i].beside.err;
+		s->service[s->nservices++] = (struct snapshot_service){ sv->ops->id, b[i].state.data, b[i].beside.data,
+									b[i].state.len, b[i].beside.len };
 	}
 	for (size_t i = 0; i < r->ndurables; i++)
 		s->durable[i] = (struct snapshot_durable){ r->durable[i].service, r->durable[i].object };
@@ -73,17 +81,19 @@ static int pack_services(struct replog *r, struct snapshot *s, struct wbuf *stat
 static int snapshot_cut(struct replog *r, struct wbuf *out)
 {
 	struct snapshot s;
-	struct wbuf *state = calloc(r->p.nservices + 1, sizeof(*state));
+	struct service_bytes *b = calloc(r->p.nservices + 1, sizeof(*b));
 	int err = -ENOMEM;
 
 	fill_meta(r, &s);
 	s.service = calloc(r->p.nservices + 1, sizeof(*s.service));
 	s.durable = calloc(r->ndurables + 1, sizeof(*s.durable));
-	if (state && s.service && s.durable)
-		err = pack_services(r, &s, state, out);
-	for (size_t i = 0; state && i < r->p.nservices; i++)
-		wbuf_fini(&state[i]);
-	free(state);
+	if (b && s.service && s.durable)
+		err = pack_services(r, &s, b, out);
+	for (size_t i = 0; b && i < r->p.nservices; i++) {
+		wbuf_fini(&b[i].state);
+		wbuf_fini(&b[i].beside);
+	}
+	free(b);
 	snapshot_fini(&s);
 	return err;
 }
@@ -233,15 +243,19 @@ static bool services_known(struct replog *r, const struct snapshot *s, char *err
 	return false;
 }
 
+static bool restore_service(const struct service *sv, const struct snapshot_service *from, char *err, size_t errlen)
+{
+	if (sv->ops->restore(sv->state, from->data, from->len, err, errlen))
+		return false;
+	return !sv->ops->restore_beside || !sv->ops->restore_beside(sv->state, from->beside, from->beside_len, err, errlen);
+}
+
 static bool restore_services(struct replog *r, const struct snapshot *s, char *err, size_t errlen)
 {
 	version_set(r, s->version);
-	for (size_t i = 0; i < s->nservices; i++) {
-		const struct service *sv = replog_service(r, s->service[i].id);
-
-		if (sv->ops->restore(sv->state, s->service[i].data, s->service[i].len, err, errlen))
+	for (size_t i = 0; i < s->nservices; i++)
+		if (!restore_service(replog_service(r, s->service[i].id), &s->service[i], err, errlen))
 			return false;
-	}
 	if (!version_clear_newer(r, err, errlen))
 		return false;
 	durable_clear(r);

@@ -100,6 +100,12 @@ struct service_ops {
 	 * After it the daemon publishes everything anew. */
 	int (*restore)(void *state, const uint8_t *p, size_t len, char *err, size_t errlen);
 
+	/* What this member knows beside that state, and a joiner has to know, too. At the same position others may know
+	 * more or less, so it is in no digest. restore_beside() follows each restore() of a snapshot, and takes the place
+	 * of what was known here; 0 bytes: nothing is known, or not to the member that sent it (0.1.0). Both or none. */
+	void (*snapshot_beside)(const void *state, struct wbuf *out);
+	int (*restore_beside)(void *state, const uint8_t *p, size_t len, char *err, size_t errlen);
+
 	/* What is to survive the power loss of all members: key → bytes, per object. The store hands it back to
 	 * load() at the start of the first member. May be NULL. An empty out means: forget the key. */
 	void (*persist)(const void *state, const char *object, struct wbuf *out);

@@ -281,17 +281,28 @@ static bool is_member(uint32_t id, const uint32_t *node, size_t n)
  * hold. */
 static void service_members(void *state, struct apply *a, const uint32_t *node, size_t n)
 {
-	struct pr_lus *s = &((struct pr_service *)state)->lus;
+	struct pr_service *svc = state;
+	struct pr_lus *s = &svc->lus;
 
 	for (uint32_t i = 0; i < s->n; i++) {
 		struct pr_lu *lu = s->lu[i];
 
 		if (!lu->spc2_reserved || is_member(lu->spc2_node, node, n))
 			continue;
-		lu->lingers_node = lu->spc2_node;
-		lu->lingers_holder = lu->spc2_holder;
+		if (pr_linger_add(&svc->linger, lu->name, lu->spc2_node, &lu->spc2_holder))
+			a->err = -ENOMEM;
 		spc2_end(lu, a);
 	}
+}
+
+static void service_snapshot_beside(const void *state, struct wbuf *out)
+{
+	pr_linger_pack(&((const struct pr_service *)state)->linger, out);
+}
+
+static int service_restore_beside(void *state, const uint8_t *p, size_t len, char *err, size_t errlen)
+{
+	return pr_linger_unpack(&((struct pr_service *)state)->linger, p, len, err, errlen);
 }
 
 const struct service_ops pr_service_ops = {
@@ -302,6 +313,8 @@ const struct service_ops pr_service_ops = {
 	.members = service_members,
 	.snapshot = pr_state_snapshot,
 	.restore = pr_state_restore,
+	.snapshot_beside = service_snapshot_beside,
+	.restore_beside = service_restore_beside,
 	.persist = pr_state_persist,
 	.load = pr_state_load,
 };
@@ -316,6 +329,7 @@ void pr_service_free(struct pr_service *svc)
 	if (!svc)
 		return;
 	pr_lus_fini(&svc->lus);
+	pr_linger_fini(&svc->linger);
 	free(svc);
 }
 
@@ -335,9 +349,7 @@ bool pr_service_spc2_holds(const struct pr_service *svc, const struct nexus_id *
 
 bool pr_service_lingers(const struct pr_service *svc, const char *name)
 {
-	const struct pr_lu *lu = pr_lus_find(&svc->lus, name);
-
-	return lu && lu->lingers_node;
+	return pr_linger_find(&svc->linger, name);
 }
 
 void pr_service_msg_reset(struct wbuf *b, const char *lu)

@@ -6,9 +6,9 @@
  *   pr_service ── pr_lu[] sorted by name ── struct pr + SPC-2 holder
  *
  * An SPC-2 reservation ends with RELEASE, LUN RESET, the loss of its nexus, and with the member
- * that carries the nexus. In the last case it *lingers*: the data path of this node enforces it as
- * long as that member may be alive, for if its history is the one that goes on, the nexus still has
- * it (P2).
+ * that carries the nexus. In the last case it *lingers* (pr_linger.h): the data path of this node
+ * enforces it as long as that member may be alive, for if its history is the one that goes on, the
+ * nexus still has it (P2).
  *
  * Control thread. A logical unit is known from its first operation on; that it exists is the
  * command layer's care.
@@ -23,6 +23,7 @@
 #include "core/resv.h"
 #include "core/service.h"
 #include "pr-sync/pr.h"
+#include "pr-sync/pr_linger.h"
 
 #define PR_SERVICE_ID 1 /* on the wire */
 
@@ -32,9 +33,6 @@ struct pr_lu {
 	bool spc2_reserved;
 	struct nexus_id spc2_holder;
 	uint32_t spc2_node; /* on which the holder's nexus is; 0 when not reserved */
-	/* This node's own, not replicated: whose ended with the member that is lost; 0: nobody's. */
-	uint32_t lingers_node;
-	struct nexus_id lingers_holder;
 	struct resv_view *view; /* the last one given out, for what the next has in common with it; or NULL */
 };
 
@@ -46,10 +44,8 @@ struct pr_lus { /* the replicated state */
 struct pr_service {
 	struct pr_lus lus;
 	uint64_t generation; /* of the last view given out; this node's own, not replicated */
-	struct { /* whether a lost member may be alive; fn NULL: none ever is */
-		bool (*fn)(void *arg, uint32_t node);
-		void *arg;
-	} may_live;
+	struct pr_linger linger; /* this node's own knowledge, not replicated */
+	struct pr_may_live may_live;
 };
 
 /* What apply() hands to the proposer (same node, same program: never on the wire). */

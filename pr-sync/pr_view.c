@@ -140,55 +140,68 @@ static struct resv_view *view_with_pages(const struct resv_view *old, const stru
 	return NULL;
 }
 
-static void view_fill(struct resv_view *v, const struct pr_lu *lu)
+static void view_fill_pr(struct resv_view *v, const struct pr *pr)
 {
-	const struct pr *pr = &lu->pr;
-
 	v->registrations = pr->n > 0;
 	v->type = pr->type;
-	if (lu->spc2_reserved) {
-		v->kind = RESV_KIND_SPC2;
-		v->holder = lu->spc2_holder;
-	} else if (lu->lingers_node) {
-		v->kind = RESV_KIND_SPC2;
-		v->holder = lu->lingers_holder;
-	} else if (pr->type != PR_NONE) {
+	if (pr->type != PR_NONE)
 		v->kind = RESV_KIND_PR;
-		if (pr->holder)
-			v->holder = pr->holder->id;
-	}
+	if (pr->holder)
+		v->holder = pr->holder->id;
 }
 
-static bool lingers(const struct pr_service *svc, const struct pr_lu *lu)
+static void view_fill_spc2(struct resv_view *v, const struct nexus_id *holder)
 {
-	return lu->lingers_node && svc->may_live.fn &&
-	       svc->may_live.fn(svc->may_live.arg, lu->lingers_node);
+	v->kind = RESV_KIND_SPC2;
+	v->holder = *holder;
+}
+
+/* lu NULL: nobody has registered or reserved. */
+static struct resv_view *view_make(const struct pr_lu *lu, const struct pr_lingering *lingering)
+{
+	static const struct pr nobody;
+	const struct pr *pr = lu ? &lu->pr : &nobody;
+	struct resv_view *v = view_with_pages(lu ? lu->view : NULL, pr);
+
+	if (!v)
+		return NULL;
+	view_fill_pr(v, pr);
+	if (lingering) /* before a RESERVE of somebody else, which is not answered before that node is off */
+		view_fill_spc2(v, &lingering->holder);
+	else if (lu && lu->spc2_reserved)
+		view_fill_spc2(v, &lu->spc2_holder);
+	return v;
 }
 
 static bool is_blank(const struct pr_lu *lu)
 {
-	return !lu->pr.n && !lu->spc2_reserved && !lu->lingers_node;
+	return !lu || (!lu->pr.n && !lu->spc2_reserved);
+}
+
+/* What the next view is to have in common with v. */
+static void keep(struct pr_lu *lu, struct resv_view *v)
+{
+	if (v)
+		v->refs++;
+	pr_view_free(lu->view);
+	lu->view = v;
 }
 
 int pr_service_view(struct pr_service *svc, const char *name, struct resv_view **view)
 {
 	struct pr_lu *lu = pr_lus_find(&svc->lus, name);
-	struct resv_view *v = NULL;
+	const struct pr_lingering *lingering;
 
 	*view = NULL;
-	if (!lu)
-		return 0;
-	if (!lingers(svc, lu))
-		lu->lingers_node = 0;
-	if (!is_blank(lu)) {
-		v = view_with_pages(lu->view, &lu->pr);
-		if (!v)
+	pr_linger_settle(&svc->linger, name, &svc->may_live);
+	lingering = pr_linger_find(&svc->linger, name);
+	if (!is_blank(lu) || lingering) {
+		*view = view_make(lu, lingering);
+		if (!*view)
 			return -ENOMEM;
-		v->generation = ++svc->generation;
-		view_fill(v, lu);
-		v->refs++; /* lu's own */
+		(*view)->generation = ++svc->generation;
 	}
-	pr_view_free(lu->view);
-	*view = lu->view = v;
+	if (lu)
+		keep(lu, *view);
 	return 0;
 }

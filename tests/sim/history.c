@@ -90,9 +90,11 @@ void history_members(struct node *n, uint64_t position, const uint32_t *member, 
 	for (unsigned lu = 0; lu < s->groups; lu++) {
 		unsigned by = s->history[n->history].model[lu].pr.reserved_by;
 
-		if (by && !(mask & 1u << (by - 1) % s->nodes))
-			history_apply(n, 1u << 31 | lu << 30 | mask << 24 | (position & 0xffffff), lu,
-				      &(struct model_op){ .kind = MODEL_UNRESERVE });
+		if (!by || mask & 1u << (by - 1) % s->nodes)
+			continue;
+		history_apply(n, 1u << 31 | lu << 30 | mask << 24 | (position & 0xffffff), lu,
+			      &(struct model_op){ .kind = MODEL_UNRESERVE });
+		lingers_note(n, lu, by);
 	}
 }
 
@@ -104,6 +106,7 @@ void history_restored(struct node *n, int history)
 	n->restored = n->history = history;
 	if (knew && !n->on_disk)
 		n->on_disk = before;
+	n->state_since = n->sim->steps;
 	if (knew)
 		told_owed(n, before);
 }
@@ -300,20 +303,12 @@ void history_medium(const struct handle *h, struct slot *sl, bool write)
 		sim_fail(s, "P6: write %u reaches LU %u again after it was answered", sl->value, sl->lu);
 }
 
-/* Its holder's node is lost and has not been fenced: the reservation has ended in the log, and is enforced until then. */
-static bool lingers(const struct node *n, unsigned lu)
-{
-	const struct pr_lu *real = n->running ? pr_service_find(n->d.pr, n->lus[lu]->name) : NULL;
-
-	return real && real->lingers_node && effects_may_live((void *)&n->d, real->lingers_node);
-}
-
 bool history_conflicts(const struct node *n, const struct slot *sl)
 {
 	const struct sim *s = n->sim;
 
 	for (uint32_t i = 1; i <= s->nodes; i++)
-		if ((i == n->id || s->forwards) && lingers(&s->node[i], sl->lu))
+		if ((i == n->id || s->forwards) && lingers_enforced(&s->node[i], sl->lu))
 			return true;
 	return !known(n, sl) || somewhere(n, sl, may_not_execute);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What is true: history.c, history_disk.c, history_told.c. */
+/* What is true: history.c, history_lingers.c, history_disk.c, history_told.c. */
 #ifndef SANDEM_TESTS_SIM_HISTORY_H
 #define SANDEM_TESTS_SIM_HISTORY_H
 
@@ -25,6 +25,10 @@ struct history {
 	enum model_kind kind;
 	uint64_t step; /* when a member applied it first */
 	struct lu_model model[LUS];
+	struct lingering { /* reserved by RESERVE until the member was lost */
+		unsigned nexus; /* + 1; 0: nobody */
+		uint64_t step;
+	} lingers[LUS];
 };
 
 uint8_t history_apply(struct node *n, uint32_t op, unsigned lu, const struct model_op *c); /* the model's status */
@@ -43,6 +47,11 @@ void history_pr_in(struct node *n, struct slot *sl);
 void history_check_equal(struct sim *s);
 void history_reservations_end(struct sim *s);
 bool history_same_bytes(const struct node *a, const struct node *b);
+
+/* history_lingers.c */
+void lingers_note(struct node *n, unsigned lu, unsigned nexus); /* nexus + 1 */
+bool lingers_enforced(const struct node *n, unsigned lu); /* as far as n knows */
+void lingers_check(struct sim *s);
 
 /* history_disk.c */
 int history_loaded(struct sim *s); /* the history of a process that begins, with what it has loaded */

@@ -83,7 +83,7 @@ static void make_groups(struct node *n)
 	}
 	n->d.alua = alua_service_new(names, n->sim->groups);
 	n->d.pr = pr_service_new();
-	n->d.pr->may_live.fn = effects_may_live;
+	n->d.pr->may_live.fn = n->sim->plant == PLANT_NOTHING_LINGERS ? NULL : effects_may_live;
 	n->d.pr->may_live.arg = &n->d;
 	n->d.media = media_service_new();
 	n->d.generations = config_service_new();

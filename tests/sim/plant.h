@@ -52,7 +52,8 @@
 	X(FORWARD_AGAIN, 4000, "a write whose link is lost is done again at once") \
 	X(FORWARD_ABORT, 12000, "an abort does not wait for writes of which nobody knows what became of them") \
 	X(FORWARD_CONFLICT, 40000, "a write that may be on the medium ends with RESERVATION CONFLICT") \
-	X(FORWARD_GOOD, 1000, "a COMPARE AND WRITE of which nobody knows what became of it ends with GOOD")
+	X(FORWARD_GOOD, 1000, "a COMPARE AND WRITE of which nobody knows what became of it ends with GOOD") \
+	X(NOTHING_LINGERS, 500, "what a lost node's initiators have by RESERVE is not enforced until that node is off")
 
 #define PLANT_ENUM(name, seeds, what) PLANT_##name,
 enum plant { PLANTS(PLANT_ENUM) PLANT_COUNT };

@@ -334,6 +334,21 @@ static int restore(void *state, const uint8_t *p, size_t len, char *err, size_t 
 	return 0;
 }
 
+static void snapshot_beside(const void *state, struct wbuf *out)
+{
+	const struct followed *f = state;
+
+	if (real(f)->snapshot_beside)
+		real(f)->snapshot_beside(f->state, out);
+}
+
+static int restore_beside(void *state, const uint8_t *p, size_t len, char *err, size_t errlen)
+{
+	struct followed *f = state;
+
+	return real(f)->restore_beside ? real(f)->restore_beside(f->state, p, len, err, errlen) : 0;
+}
+
 static void persist(const void *state, const char *object, struct wbuf *out)
 {
 	const struct followed *f = state;
@@ -360,6 +375,8 @@ struct service service_row(struct node *n, unsigned kind)
 	f->ops.members = members;
 	f->ops.snapshot = snapshot;
 	f->ops.restore = restore;
+	f->ops.snapshot_beside = snapshot_beside;
+	f->ops.restore_beside = restore_beside;
 	f->ops.persist = persist;
 	f->ops.load = load;
 	return (struct service){ .ops = &f->ops, .state = f };

@@ -154,6 +154,7 @@ bool sim_run(uint64_t seed, enum plant plant, bool trace, struct sim *s)
 		schedule_act(s);
 		sim_steps(s, sim_random(s) % 80);
 		history_check_equal(s);
+		lingers_check(s);
 		upgrade_check(s);
 		admin_check(s);
 	}

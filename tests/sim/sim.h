@@ -39,6 +39,7 @@
  *     model.c         the state of a logical unit by naive rules
  *     history.c       the tree of histories, each with the naive model's state; the verdicts on it
  *     history_told.c  who has to be told by unit attentions
+ *     history_lingers.c  what is enforced of a member that was lost
  *     history_disk.c  what goes on from a store
  *
  *   nexus = initiator × nodes + node - 1, the same number in the model.
@@ -108,6 +109,7 @@ struct node {
 	uint32_t proposing;	  /* identity of the operation under way in it */
 	int history;		  /* of its state, index into sim->history */
 	int restored;		  /* by the last snapshot; -1 */
+	uint64_t state_since;	  /* step at which it began with what it had stored, or took the last snapshot */
 	bool publishing;	  /* everything anew, after it */
 	bool left;		  /* its goodbye is through */
 	uint32_t speaks;	  /* the highest version of the protocol that its program knows */

@@ -112,6 +112,28 @@ static int toy_restore(void *state, const uint8_t *p, size_t len, char *err, siz
 	return 0;
 }
 
+static void toy_snapshot_beside(const void *state, struct wbuf *out)
+{
+	const struct toy *t = state;
+
+	if (t->beside)
+		wbuf_put(out, &t->beside, sizeof(t->beside));
+}
+
+static int toy_restore_beside(void *state, const uint8_t *p, size_t len, char *err, size_t errlen)
+{
+	struct toy *t = state;
+
+	if (t->refuse_beside || (len && len != sizeof(t->beside))) {
+		snprintf(err, errlen, "%zu bytes are not what is known beside it", len);
+		return -EBADMSG;
+	}
+	t->beside = 0;
+	if (len)
+		memcpy(&t->beside, p, len);
+	return 0;
+}
+
 static void toy_persist(const void *state, const char *object, struct wbuf *out)
 {
 	const struct toy *t = state;
@@ -127,6 +149,8 @@ static const struct service_ops toy_ops = { .id = TOY_ID,
 					    .joined = toy_joined,
 					    .snapshot = toy_snapshot,
 					    .restore = toy_restore,
+					    .snapshot_beside = toy_snapshot_beside,
+					    .restore_beside = toy_restore_beside,
 					    .persist = toy_persist };
 /* The initial state is of no bytes, as service.h asks of a service that has a `since`. */
 static void newer_snapshot(const void *state, struct wbuf *out)

@@ -28,8 +28,9 @@ struct toy {
 	uint32_t nmembers;
 	uint32_t lost[FAKE_NODES + 1], joined[FAKE_NODES + 1]; /* how often it was told so of each node */
 	uint32_t restores;
-	bool refuse_restore, no_memory;
+	bool refuse_restore, refuse_beside, no_memory;
 	uint32_t bulk; /* bytes that it adds to its snapshots */
+	uint64_t beside; /* what this member knows beside its state; 0: nothing */
 };
 
 struct toy_op {

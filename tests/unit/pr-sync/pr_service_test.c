@@ -368,62 +368,6 @@ static void views_are_fresh_and_tell_the_truth(void **state)
 
 /* ---- snapshot -------------------------------------------------------------------------------- */
 
-static bool may_live(void *arg, uint32_t node)
-{
-	assert_int_equal(node, 1);
-	return *(bool *)arg;
-}
-
-static bool held_by(struct fixture *f, const struct nexus_id *id)
-{
-	struct resv_view *v;
-	bool held;
-
-	assert_int_equal(pr_service_view(f->x, "disk0", &v), 0);
-	held = v && v->kind == RESV_KIND_SPC2 && nexus_id_eq(&v->holder, id);
-	pr_view_free(v);
-	return held;
-}
-
-static void lose_node_1(struct fixture *f)
-{
-	const uint32_t second[] = { 2 };
-	struct apply other = { .origin = 1 };
-
-	ops->members(f->y, &other, second, 1);
-	apply_fini(&other);
-	apply_fini(&f->a);
-	memset(&f->a, 0, sizeof(f->a));
-	ops->members(f->x, &f->a, second, 1);
-}
-
-/* P2: its history may be the one that goes on, and there the nexus has it still. */
-static void what_a_lost_member_had_lingers_while_it_may_live(void **state)
-{
-	struct fixture *f = *state;
-	struct nexus_id a = nexus('A', 1), b = nexus('B', 1);
-	bool lives = true;
-
-	f->x->may_live.fn = may_live;
-	f->x->may_live.arg = &lives;
-	plain(f, PR_OP_SPC2_RESERVE, "disk0", 'A');
-	lose_node_1(f);
-	assert_effects(f, "P");
-	assert_false(pr_service_spc2_holds(f->x, &a)); /* by the log it has ended */
-	assert_true(held_by(f, &a));
-	assert_true(pr_service_lingers(f->x, "disk0"));
-	lives = false;
-	assert_false(held_by(f, &a));
-	assert_false(pr_service_lingers(f->x, "disk0"));
-	lives = true; /* of the process that was lost it has been said; a later one is another matter */
-	assert_false(held_by(f, &a));
-
-	plain(f, PR_OP_SPC2_RESERVE, "disk0", 'A');
-	lose_node_1(f);
-	plain(f, PR_OP_SPC2_RESERVE, "disk0", 'B'); /* answered when that node is off */
-	assert_true(held_by(f, &b));
-}
-
 static void members_that_apply_the_same_are_equal(void **state)
 {
 	struct fixture *f = *state;
@@ -750,7 +694,6 @@ int main(void)
 		T(reserve_ends_with_reset_nexus_and_member),
 		T(persistent_reservations_outlive_reset_and_nexus),
 		T(views_are_fresh_and_tell_the_truth),
-		T(what_a_lost_member_had_lingers_while_it_may_live),
 		T(members_that_apply_the_same_are_equal),
 		T(restore_of_a_snapshot_is_the_state),
 		T(damaged_snapshots_never_crash_and_never_change),
