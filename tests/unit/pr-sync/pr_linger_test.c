@@ -207,6 +207,23 @@ static void each_lost_node_is_waited_for(void **state)
 	}
 }
 
+static void a_lost_node_may_have_had_several(void **state)
+{
+	struct fixture *f = *state;
+	struct apply a = { .position = 7 };
+
+	reserve(f->x, "disk0", 'A', 1);
+	reserve(f->x, "disk1", 'A', 1);
+	ops->members(f->x, &a, (const uint32_t[]){ 2, 3 }, 2);
+	apply_fini(&a);
+	assert_int_equal(holder(f->x, "disk0"), 'A');
+	assert_int_equal(holder(f->x, "disk1"), 'A');
+	f->lives[1] = false;
+	assert_int_equal(holder(f->x, "disk0"), 0);
+	assert_true(pr_service_lingers(f->x, "disk1"));
+	assert_int_equal(holder(f->x, "disk1"), 0);
+}
+
 static void a_node_that_is_lost_again_lingers_once(void **state)
 {
 	struct fixture *f = *state;
@@ -344,6 +361,7 @@ int main(void)
 		T(nothing_lingers_where_nobody_is_waited_for),
 		T(another_reserve_waits),
 		T(each_lost_node_is_waited_for),
+		T(a_lost_node_may_have_had_several),
 		T(a_node_that_is_lost_again_lingers_once),
 		T(who_joins_meanwhile_enforces_it_too),
 		T(what_a_joiner_knew_gives_way),
