@@ -97,9 +97,7 @@ static enum group_verdict promote(struct group *g, uint32_t node)
 
 static enum group_verdict demote(struct group *g, uint32_t node)
 {
-	if (g->owner != node || g->lost || g->phase == GROUP_NONE || g->phase == GROUP_HANDOVER)
-		return GROUP_UNCHANGED;
-	if (g->phase == GROUP_CLOSING)
+	if (g->owner != node || g->lost || g->phase == GROUP_CLOSING)
 		return GROUP_UNCHANGED;
 	g->phase = GROUP_CLOSING;
 	return GROUP_OK;
@@ -150,7 +148,7 @@ enum group_verdict group_apply(struct group *g, enum group_action action, uint32
 
 bool group_member_lost(struct group *g, uint32_t node)
 {
-	if (g->owner != node || g->lost || g->phase == GROUP_NONE || g->phase == GROUP_HANDOVER)
+	if (g->owner != node || g->lost)
 		return false;
 	/* Whatever it was doing, its devices may be open until it is fenced. */
 	g->phase = GROUP_ACTIVE;

@@ -292,6 +292,8 @@ static const char *check(const Alua__Snapshot *s)
 			return "its LUN groups are not in the order of their names";
 		if (s->group[i]->phase > GROUP_HANDOVER)
 			return "a LUN group is in an unknown phase";
+		if (s->group[i]->owner && (s->group[i]->phase == GROUP_NONE || s->group[i]->phase == GROUP_HANDOVER))
+			return "a LUN group that nobody owns has an owner";
 	}
 	return NULL;
 }

@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "alua/alua.pb-c.h"
 #include "alua/alua_service.h"
 
 static struct alua_situation seen_by(const struct group *g, uint32_t self, bool serving)
@@ -103,6 +104,7 @@ static void lost_while_closing_or_opening(void **state)
 	group_apply(&g, GROUP_DEMOTE, 1, 0);
 	assert_true(group_member_lost(&g, 1));
 	assert_int_equal(g.owner, 1); /* could still write until it is fenced */
+	assert_int_equal(g.phase, GROUP_ACTIVE); /* whatever it was doing: members of all versions have these bytes */
 	assert_int_equal(group_apply(&g, GROUP_PROMOTE, 2, 0), GROUP_OK);
 	assert_true(group_member_lost(&g, 2));
 	assert_gate(&g, 1, true, ALUA_TRANSITIONING, GATE_HOLD);
@@ -140,6 +142,23 @@ static void no_quorum_no_medium(void **state)
 	(void)state;
 	assert_gate(&g, 1, false, ALUA_UNAVAILABLE, GATE_REFUSE);
 	assert_gate(&g, 2, false, ALUA_UNAVAILABLE, GATE_REFUSE);
+}
+
+/* Its devices can't be used: its port says so, the group is its own until it is demoted. */
+static void a_node_whose_devices_have_failed(void **state)
+{
+	struct group g = active_on(1);
+	struct alua_situation s = seen_by(&g, 1, true);
+	enum gate_verdict v;
+	sense_t sense;
+
+	(void)state;
+	s.failed = true;
+	assert_int_equal(alua_state_of(&s, 1), ALUA_UNAVAILABLE);
+	assert_int_equal(alua_state_of(&s, 2), ALUA_STANDBY);
+	alua_verdict(&s, &v, &sense);
+	assert_int_equal(v, GATE_REFUSE);
+	assert_int_equal(sense, SENSE_LU_NOT_READY_UNAVAILABLE);
 }
 
 static void nobody_comes(void **state)
@@ -183,6 +202,7 @@ static void gate_lists_every_group(void **state)
 		assert_int_equal(gate->tpg[1].rtpi[0], 258);
 		assert_int_equal(gate->tpg[2].state, ALUA_UNAVAILABLE);
 		assert_int_not_equal(gate->transition_time, 0);
+		assert_int_equal(gate->local_state, gate->tpg[self - 1].state);
 		alua_gate_free(gate);
 	}
 }
@@ -412,6 +432,9 @@ static void snapshot_round_trip(void **state)
 	alua_service_ops.snapshot(b, &y);
 	assert_int_equal(x.len, y.len);
 	assert_memory_equal(x.data, y.data, x.len);
+	for (unsigned i = 0; i < 2; i++)
+		assert_memory_equal(alua_service_find(b, names[i]), alua_service_find(a, names[i]), sizeof(struct group));
+	assert_int_equal(alua_service_find(b, "g1")->epoch, 1);
 	wbuf_fini(&y);
 	y = (struct wbuf){ 0 };
 	/* Which there are it says itself. */
@@ -474,6 +497,43 @@ static void bad_snapshots(void **state)
 		assert_int_equal(alua_service_ops.restore(svc, bytes, len, err, sizeof(err)), -EBADMSG);
 		assert_non_null(strstr(err, "port states: the snapshot is refused"));
 		assert_int_equal(svc->ngroups, 1);
+	}
+	alua_service_free(svc);
+}
+
+/* P9: states that no sequence of operations leads to. */
+static void impossible_snapshots(void **state)
+{
+	static const struct {
+		uint32_t phase, owner;
+		bool good;
+	} rows[] = {
+		{ GROUP_ACTIVE, 1, true },
+		{ GROUP_HANDOVER, 0, true },
+		{ GROUP_HANDOVER + 1, 0, false },
+		{ GROUP_NONE, 1, false },
+		{ GROUP_HANDOVER, 1, false },
+	};
+	const char *names[] = { "g0" };
+	struct alua_service *svc = alua_service_new(names, 1);
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		Alua__Group g = ALUA__GROUP__INIT, *list[] = { &g };
+		Alua__Snapshot s = ALUA__SNAPSHOT__INIT;
+		uint8_t bytes[64];
+		char err[256] = "";
+		int rc;
+
+		g.name = "g0";
+		g.phase = rows[i].phase;
+		g.owner = rows[i].owner;
+		s.n_group = 1;
+		s.group = list;
+		rc = alua_service_ops.restore(svc, bytes, alua__snapshot__pack(&s, bytes), err, sizeof(err));
+		assert_int_equal(rc == 0, rows[i].good);
+		assert_int_equal(err[0] != 0, !rows[i].good);
+		assert_int_equal(alua_service_find(svc, "g0")->phase, rows[i < 1 ? 0 : 1].phase);
 	}
 	alua_service_free(svc);
 }
@@ -546,6 +606,7 @@ int main(void)
 		cmocka_unit_test(lost_while_closing_or_opening),
 		cmocka_unit_test(lost_owner_is_back),
 		cmocka_unit_test(no_quorum_no_medium),
+		cmocka_unit_test(a_node_whose_devices_have_failed),
 		cmocka_unit_test(nobody_comes),
 		cmocka_unit_test(gate_lists_every_group),
 		cmocka_unit_test(forwarding),
@@ -557,6 +618,7 @@ int main(void)
 		cmocka_unit_test(snapshot_round_trip),
 		cmocka_unit_test(bad_snapshots),
 		cmocka_unit_test(groups_come_and_go),
+		cmocka_unit_test(impossible_snapshots),
 		cmocka_unit_test(bad_messages),
 	};
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What is known of a member that was lost, between the log and the data path (P2): that its group has a new owner tells that
- * it is off; until then what its initiators had by RESERVE is enforced, and answers that it could contradict wait.
+ * What is known of a member that was lost, between the log and the data path (P2): that its group has a new owner tells
+ * that it is off; until then what its initiators had by RESERVE is enforced, and answers that it could contradict wait.
  *
  *   node 1: this one, with logical units disk0 and disk1 and one reactor whose messages the test runs; node 3 is lost
  */
@@ -295,8 +295,8 @@ static void a_logical_unit_where_nothing_lingers_is_left_alone(void **state)
 	assert_ptr_equal(f.lu[1]->resv, before);
 }
 
-/* Its process ended and the node is up: it can do no harm, unless it was about to write. A node that is down may be up for
- * itself. */
+/* Its process ended and the node is up: it can do no harm, unless it was about to write. A node that is down may be up
+ * for itself. */
 static void who_is_harmless(void **state)
 {
 	struct group *g = (struct group *)alua_service_find(f.d.alua, "g0");
@@ -310,8 +310,8 @@ static void who_is_harmless(void **state)
 	assert_true(effects_harmless(&f.d, 2, false));
 }
 
-/* What the lost node can contradict, while it serves on its side, is not answered before it is off. A promotion is that very
- * news, and no command depends on the directory. */
+/* What the lost node can contradict, while it serves on its side, is not answered before it is off. A promotion is that
+ * very news, and no command depends on the directory. */
 static void which_answers_wait(void **state)
 {
 	static const struct service_ops *const wait[] = { &pr_service_ops, &media_service_ops, &mode_service_ops,

@@ -104,6 +104,7 @@ static void eject_and_load(void **state)
 	apply_fini(&a);
 	assert_int_equal(RUN(.action = MEDIA_LOAD), MEDIA_OK);
 	assert_true(has(&a, EFFECT_PUBLISH, 0) && has(&a, EFFECT_UA, UA_MEDIUM_MAY_HAVE_CHANGED));
+	assert_true(has(&a, EFFECT_PERSIST, 0)); /* else it would be out again after a power loss */
 	assert_int_equal(a.effect[a.neffects - 1].scope, UA_SCOPE_ALL);
 	apply_fini(&a);
 	assert_false(media_service_find(svc, "disk0")->ejected);
@@ -134,6 +135,8 @@ static void prevention(void **state)
 	prevent(svc, &i1, 1);
 	prevent(svc, &i2, 2);
 	assert_true(media_service_prevents(svc, &i1));
+	assert_int_equal(RUN(.action = MEDIA_LOAD, .nexus = &i2), MEDIA_UNCHANGED); /* it is in: nothing to prevent */
+	apply_fini(&a);
 	assert_int_equal(RUN(.action = MEDIA_EJECT), MEDIA_PREVENTED);
 	assert_int_equal(a.neffects, 0);
 	apply_fini(&a);
@@ -320,6 +323,36 @@ static void wrong_wipes(void **state)
 	assert_int_equal(svc->n, 0);
 }
 
+/* Passes are counted from 0. */
+static void a_pass_that_cannot_be_is_refused(void **state)
+{
+	struct media_service *svc = *state;
+	struct media_wipe w = overwrite(false);
+	const struct media_change c = { .action = MEDIA_WIPE_REACHED, .lu = "disk0", .wipe = &w };
+
+	for (uint8_t pass = WIPE_PASSES_MAX - 1; pass <= WIPE_PASSES_MAX; pass++) {
+		struct apply a = { .position = 1 };
+		struct wbuf msg = { 0 };
+
+		w.pass = pass;
+		media_service_pack(&msg, &c);
+		assert_int_equal(media_service_ops.apply(svc, &a, msg.data, msg.len),
+				 pass < WIPE_PASSES_MAX ? 0 : -EBADMSG);
+		wbuf_fini(&msg);
+		apply_fini(&a);
+	}
+}
+
+static void a_look_changes_nothing(void **state)
+{
+	struct media_service *svc = *state;
+	struct apply a;
+
+	assert_int_equal(RUN(.action = MEDIA_WIPE_LOOK), MEDIA_UNCHANGED);
+	assert_int_equal(a.neffects, 0);
+	apply_fini(&a);
+}
+
 /* ---- snapshot and store ---------------------------------------------------------------------------------- */
 
 static void fill(struct media_service *svc)
@@ -353,6 +386,13 @@ static void snapshot_is_the_state(void **state)
 	assert_memory_equal(one.data, two.data, one.len);
 	assert_true(media_service_find(other, "mid")->ejected && media_service_find(other, "disk0")->low_space);
 	assert_int_equal(media_service_find(other, "disk0")->npreventers, 2);
+	assert_int_equal(media_service_find(other, "disk0")->blocks, 102);
+	for (uint32_t i = 0; i < 2; i++) {
+		const struct media_preventer *p = &media_service_find(other, "disk0")->preventer[i];
+
+		assert_int_equal(p->node, i + 1);
+		assert_true(nexus_id_eq(&p->nexus, i ? &i2 : &i1));
+	}
 	wbuf_fini(&one);
 	wbuf_fini(&two);
 	media_service_free(other);
@@ -457,6 +497,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(wipe_fails_and_is_left, setup, teardown),
 		cmocka_unit_test_setup_teardown(wipe_is_kept, setup, teardown),
 		cmocka_unit_test_setup_teardown(wrong_wipes, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_pass_that_cannot_be_is_refused, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_look_changes_nothing, setup, teardown),
 		cmocka_unit_test_setup_teardown(snapshot_is_the_state, setup, teardown),
 		cmocka_unit_test_setup_teardown(damaged_snapshots, setup, teardown),
 		cmocka_unit_test_setup_teardown(stored_record, setup, teardown),
