@@ -182,7 +182,9 @@ static void as_many_as_there_may_be(void **state)
 {
 	struct media_service *svc = *state;
 	struct nexus_id id = i1;
+	struct wbuf snap = { 0 };
 	struct apply a;
+	char err[256];
 
 	for (unsigned i = 0; i < MEDIA_PREVENTERS_MAX; i++) {
 		id.rtpi = i * 7919u; /* not in order */
@@ -193,6 +195,10 @@ static void as_many_as_there_may_be(void **state)
 		id.rtpi++;
 	assert_int_equal(RUN(.action = MEDIA_PREVENT, .nexus = &id, .node = 1), MEDIA_FULL);
 	apply_fini(&a);
+	media_service_ops.snapshot(svc, &snap);
+	assert_int_equal(media_service_ops.restore(svc, snap.data, snap.len, err, sizeof(err)), 0);
+	assert_int_equal(media_service_find(svc, "disk0")->npreventers, MEDIA_PREVENTERS_MAX);
+	wbuf_fini(&snap);
 }
 
 /* ---- SANITIZE, FORMAT UNIT ---------------------------------------------------------------------------------- */
@@ -449,6 +455,12 @@ static void stored_record(void **state)
 	assert_true(media_service_find(other, "disk0")->ejected);
 	assert_false(media_service_find(other, "disk0")->low_space);
 	assert_int_equal(media_service_find(other, "disk0")->npreventers, 0);
+	rec.len = 0; /* nobody has opened it yet, but it is out */
+	run(svc, &a, (struct media_change){ .action = MEDIA_EJECT, .lu = "other" });
+	apply_fini(&a);
+	media_service_ops.persist(svc, "other", &rec);
+	assert_int_equal(media_service_ops.load(other, "other", rec.data, rec.len, err, sizeof(err)), 0);
+	assert_true(media_service_find(other, "other")->ejected);
 	media_service_ops.persist(svc, "unknown", &none);
 	assert_int_equal(none.len, 0); /* forget the key */
 	wbuf_fini(&rec);
