@@ -501,6 +501,31 @@ static void bad_snapshots(void **state)
 	alua_service_free(svc);
 }
 
+/* P3: whatever the order in which a node's sandem.yaml lists them. */
+static void the_order_of_groups_is_that_of_their_names(void **state)
+{
+	const char *names[] = { "g2", "g0", "g1" }, *other[] = { "g1", "g2", "g0" };
+	struct alua_service *a = alua_service_new(names, 3), *b = alua_service_new(other, 3);
+	struct wbuf x = { 0 }, y = { 0 };
+	struct apply ap = { 0 };
+
+	(void)state;
+	for (unsigned i = 0; i < 3; i++) {
+		propose(a, &ap, GROUP_PROMOTE, names[i], i + 1, 0);
+		apply_fini(&ap);
+		propose(b, &ap, GROUP_PROMOTE, names[i], i + 1, 0);
+		apply_fini(&ap);
+	}
+	alua_service_ops.snapshot(a, &x);
+	alua_service_ops.snapshot(b, &y);
+	assert_int_equal(x.len, y.len);
+	assert_memory_equal(x.data, y.data, x.len);
+	wbuf_fini(&x);
+	wbuf_fini(&y);
+	alua_service_free(a);
+	alua_service_free(b);
+}
+
 /* P9: states that no sequence of operations leads to. */
 static void impossible_snapshots(void **state)
 {
@@ -618,6 +643,7 @@ int main(void)
 		cmocka_unit_test(snapshot_round_trip),
 		cmocka_unit_test(bad_snapshots),
 		cmocka_unit_test(groups_come_and_go),
+		cmocka_unit_test(the_order_of_groups_is_that_of_their_names),
 		cmocka_unit_test(impossible_snapshots),
 		cmocka_unit_test(bad_messages),
 	};
