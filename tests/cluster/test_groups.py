@@ -17,12 +17,12 @@ def text(pair, groups=(), luns=(), non_owner="standby"):
     now = next(filter(None, (shown(pair, n) for n in pair.nodes)))
     head = "\n".join(line for line in now["text"].splitlines()
                      if line.startswith(("cluster:", "nodes:", "  - {name: node-")))
-    rows = ["  - {name: g0}", *(f"  - {{name: {g}, non_owner: {non_owner}}}" for g in groups)]
+    rows = ", ".join(["{name: g0}", *(f"{{name: {g}, non_owner: {non_owner}}}" for g in groups)])
     media = ["  - {name: disk0, group: g0, handler: file, path: /srv/disk0.img, size: 1G, direct: false}"]
     media += [f"  - {{name: {n}, group: {g}, handler: file, path: /srv/{n}.img, size: 128M, create: true, "
               f"direct: false}}" for n, g in luns]
     maps = ", ".join(f"{{lun: {i}, name: {n}}}" for i, n in enumerate(("disk0", *(n for n, _ in luns))))
-    return "\n".join([head, "groups:", *rows, "luns:", *media, "targets:", f"  - name: {labtools.TARGET}",
+    return "\n".join([head, f"groups: [{rows}]", "luns:", *media, "targets:", f"  - name: {labtools.TARGET}",
                       f"    luns: [{maps}]", '    initiators: ["iqn.*"]', ""])
 
 

@@ -6,13 +6,17 @@
  *
  * What must hold: a generation comes in force only when every member has voted for it; when its asker is told so it runs on
  * every node that serves, and from then on it, or a later one with it in its history, is what every node that serves has, also
- * after a power loss of all (P1).
+ * after a power loss of all (P1). Every other text has one LUN group more, without LUNs: the owners' state has it exactly where
+ * the generation in force says so.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/regroup.h"
 #include "tests/sim/sim.h"
+
+#define MORE "g9" /* the group that comes and goes */
 
 static uint32_t text_of(const struct config_generation *g)
 {
@@ -38,7 +42,9 @@ static void propose_text(struct node *n, enum config_action action, uint64_t tok
 			 propose_done_fn done)
 {
 	char t[16];
-	struct config_generation g = { .number = number, .text = t, .slots = "", .author = "n", .note = "" };
+	char *groups[] = { "g0", n->sim->groups > 1 ? "g1" : MORE, MORE };
+	struct config_generation g = { .number = number, .text = t, .slots = "", .author = "n", .note = "",
+				       .group = groups, .ngroups = n->sim->groups + text % 2 };
 
 	g.len = snprintf(t, sizeof(t), "%u", text);
 	propose(n, &(struct config_op){ .action = action, .token = token, .wanted = &g }, done);
@@ -68,8 +74,21 @@ static bool uses_it(const struct node *n)
 	return node_serving(n) && cluster_has(n->d.cluster, CONFIG_SERVICE_ID);
 }
 
+static void check_groups(const struct node *n)
+{
+	const struct config_generation *g = config_service_current(n->d.generations);
+	bool has = alua_service_find(n->d.alua, MORE);
+
+	if (g && has != (g->ngroups > n->sim->groups))
+		sim_fail(n->sim, "P3: node %u %s group " MORE ", other than generation %llu says", n->id,
+			 has ? "has" : "does not have", (unsigned long long)g->number);
+}
+
 void admin_check(struct sim *s)
 {
+	for (uint32_t i = 1; i <= s->nodes; i++)
+		if (uses_it(&s->node[i]))
+			check_groups(&s->node[i]);
 	for (uint32_t i = 1; i <= s->nodes && s->config.acked; i++)
 		if (uses_it(&s->node[i]) && !has(&s->node[i], s->config.acked, s->config.acked_text))
 			sim_fail(s, "P1: generation %llu was acknowledged, and node %u serves without it",
@@ -122,6 +141,15 @@ void admin_run(struct node *n, struct effects_run *run)
 		cluster_effects_done(n->d.cluster, run, a->nruns < ADMIN_RUNS);
 	else
 		a->run[a->nruns++] = run;
+}
+
+/* As daemon/reconfig.c does with what the store has. */
+void admin_start(struct node *n)
+{
+	const struct config_generation *g = config_service_current(n->d.generations);
+
+	if (g && n->sim->plant != PLANT_GROUPS_FORGOTTEN)
+		regroup_take(&n->d, (const char *const *)g->group, g->ngroups, 0);
 }
 
 void admin_publish(struct node *n)

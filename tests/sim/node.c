@@ -73,10 +73,12 @@ static void join(struct node *n)
 	if (n->sim->plant == PLANT_VERSION_EARLY)
 		p.nnodes = 1;
 	n->d.cluster = cluster_start(&p, &cb, err, sizeof(err));
-	if (n->d.cluster)
+	if (n->d.cluster) {
+		admin_start(n);
 		upgrade_started(n);
-	else if (!upgrade_refused(n, err))
+	} else if (!upgrade_refused(n, err)) {
 		sim_fail(n->sim, "node %u does not start: %s", n->id, err);
+	}
 }
 
 static bool is_serving(void *arg)

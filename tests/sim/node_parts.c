@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/buf.h"
+#include "daemon/regroup.h"
 #include "tests/sim/sim.h"
 
 #define HOLD_MS 3000
@@ -87,6 +88,7 @@ static void make_groups(struct node *n)
 	n->d.pr->may_live.arg = &n->d;
 	n->d.media = media_service_new();
 	n->d.generations = config_service_new();
+	n->d.generations->groups = (struct config_groups){ regroup_free_to_go, regroup_take, &n->d };
 	effects_init(&n->d);
 }
 

@@ -31,6 +31,7 @@
 	X(CONFIG_UNHEARD, 2000, "who asks for a configuration votes for the others") \
 	X(CONFIG_UNSTORED, 2000, "generations of the configuration are not kept on stable storage") \
 	X(CONFIG_UNSWAPPED, 2000, "a generation is acknowledged before the node runs with it") \
+	X(GROUPS_FORGOTTEN, 2000, "a node that starts from its store has no LUN group that came by a generation") \
 	X(VERSION_EARLY, 500, "the protocol's version rises although not every configured node is there") \
 	X(VERSION_FORGOTTEN, 4000, "the protocol's version in use is not kept on stable storage") \
 	X(MODE_UA_LOST, 500, "one node forgets the unit attentions of MODE SELECT") \

@@ -58,6 +58,7 @@ void admin_act(struct sim *s);
 bool admin_step(struct node *n);
 bool admin_settled(const struct node *n);
 void admin_run(struct node *n, struct effects_run *run);
+void admin_start(struct node *n); /* its store has been loaded */
 void admin_publish(struct node *n);
 bool admin_settle(struct node *n); /* what is waited for of it is answered */
 void admin_check(struct sim *s);
