@@ -189,7 +189,7 @@ struct ownership {
 
 /* With the logical units of core that are in the group. NULL: no memory. */
 struct ownership *ownership_new(struct daemon *d, const struct config *config, const struct config_group *c);
-/* What the configuration says of the group, but for its logical units. */
+/* What the configuration says of the group, but for its logical units and for what non-owners do. */
 void ownership_configure(struct ownership *o, const struct config *config, const struct config_group *c);
 /* Its devices are all open or all closed, and stay so while o->rebuilding is set. (Not that no medium is being ejected or
  * loaded: that waits for the log, which may wait for who asks here.) */

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "cluster/persist.h"
+#include "daemon/config/generation.h"
 
 /* As text: JSON's numbers are signed. */
 static json_t *number(uint64_t v)
@@ -73,18 +74,6 @@ char *etcd_generation_text(const struct config_generation *g)
 			      g->ngroups ? groups_json(g) : NULL, "text", json_stringn(g->text, g->len)));
 }
 
-void etcd_generation_fini(struct config_generation *g)
-{
-	free(g->text);
-	free(g->slots);
-	free(g->author);
-	free(g->note);
-	for (size_t i = 0; i < g->ngroups; i++)
-		free(g->group[i]);
-	free(g->group);
-	*g = (struct config_generation){ 0 };
-}
-
 static char *take_text(const json_t *o, const char *key)
 {
 	const char *s = json_string_value(json_object_get(o, key));
@@ -104,7 +93,7 @@ static bool take_groups(struct config_generation *g, const json_t *list)
 			return false;
 		g->ngroups++;
 	}
-	return g->group && config_service_groups_fit((const char *const *)g->group, g->ngroups);
+	return g->group && config_groups_fit((const char *const *)g->group, g->ngroups);
 }
 
 int etcd_generation_parse(struct config_generation *g, const char *text, size_t len)
@@ -120,7 +109,7 @@ int etcd_generation_parse(struct config_generation *g, const char *text, size_t 
 	     take_groups(g, json_object_get(o, "groups"));
 	json_decref(o);
 	if (!ok)
-		etcd_generation_fini(g);
+		config_generation_fini(g);
 	return ok ? 0 : -EBADMSG;
 }
 

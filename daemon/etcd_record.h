@@ -23,10 +23,9 @@ struct etcd_record {
 char *etcd_record_text(const struct etcd_record *r);		     /* to be freed; NULL: no memory */
 int etcd_record_parse(struct etcd_record *r, const char *text, size_t len); /* 0 or -EBADMSG */
 
-/* A generation. text: to be freed with free(), g: with etcd_generation_fini(). 0, -EBADMSG, -ENOMEM. */
+/* A generation. text: to be freed with free(), g: with config_generation_fini(). 0, -EBADMSG, -ENOMEM. */
 char *etcd_generation_text(const struct config_generation *g);
 int etcd_generation_parse(struct config_generation *g, const char *text, size_t len);
-void etcd_generation_fini(struct config_generation *g);
 
 enum etcd_verdict {
 	ETCD_SAME,  /* nothing to say */

@@ -14,6 +14,7 @@
 #include "cluster/store_etcd.h"
 #include "core/log.h"
 #include "daemon/config/config.h"
+#include "daemon/config/generation.h"
 #include "daemon/daemon.h"
 #include "daemon/etcd_record.h"
 
@@ -499,7 +500,7 @@ void etcd_sync_stop(struct daemon *d)
 	store_close(s->store);
 	wish_free(s->wish);
 	wish_free(s->now);
-	etcd_generation_fini(&s->config);
+	config_generation_fini(&s->config);
 	free(s);
 	d->etcd = NULL;
 }

@@ -536,7 +536,6 @@ static int collect_lus(struct ownership *o)
 void ownership_configure(struct ownership *o, const struct config *config, const struct config_group *c)
 {
 	o->hold_limit_ms = c->hold_limit_ms;
-	o->forward = c->non_owner == NON_OWNER_FORWARD;
 	o->preferred = c->preferred < 0 ? 0 : config->node[c->preferred].id;
 }
 
@@ -548,6 +547,7 @@ struct ownership *ownership_new(struct daemon *d, const struct config *config, c
 		return NULL;
 	o->d = d;
 	snprintf(o->group, sizeof(o->group), "%s", c->name);
+	o->forward = c->non_owner == NON_OWNER_FORWARD;
 	ownership_configure(o, config, c);
 	CDS_INIT_LIST_HEAD(&o->waiters);
 	if (collect_lus(o) == 0)

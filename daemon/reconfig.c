@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "core/log.h"
+#include "daemon/config/generation.h"
 #include "daemon/config/service.h"
 #include "daemon/daemon.h"
 #include "daemon/etcd_sync.h"
@@ -193,7 +194,7 @@ static struct config_generation first_generation(struct reconfig *r, char **slot
 
 	g.slots = *slots = config_slots_text(r->d->config);
 	g.group = *group = config_group_names(r->d->config);
-	if (g.group && config_service_groups_fit((const char *const *)g.group, n))
+	if (g.group && config_groups_fit((const char *const *)g.group, n))
 		g.ngroups = n;
 	if (kept)
 		g = *kept;
@@ -351,6 +352,9 @@ static void taken(void *arg, bool ok)
 	}
 	r->phase = RECONFIG_IDLE;
 	etcd_sync_push(r->d);
+	if (config_forwards(r->d->config) && !r->d->link)
+		log_warning("configuration: a LUN group forwards, and this node has no links, as it was started without: its "
+			    "ports are standby meanwhile; restart sandemd here");
 	log_notice("configuration: generation %llu is in force: %u LUNs, %u targets", (unsigned long long)number,
 		   r->d->core.nlus, r->d->core.ntargets);
 	reconfig_step(r);

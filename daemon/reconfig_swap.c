@@ -270,6 +270,7 @@ static void refreshed(struct lun_map_refresh *refresh)
 		if (c->goes)
 			d->gone.target[d->gone.ntargets++] = c->target;
 	}
+	regroup_non_owners(d);
 	effects_relist(d, drained, s);
 }
 

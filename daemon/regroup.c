@@ -87,6 +87,12 @@ void regroup_attach(struct regroup *g, const struct config *next)
 	g->attached = true;
 }
 
+void regroup_non_owners(struct daemon *d)
+{
+	for (size_t i = 0; i < d->config->ngroups; i++)
+		d->ownership[i]->forward = d->config->group[i].non_owner == NON_OWNER_FORWARD;
+}
+
 void regroup_end(struct regroup *g)
 {
 	for (size_t i = 0; i < g->nleft; i++) {

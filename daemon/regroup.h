@@ -41,6 +41,9 @@ struct ownership *regroup_find(const struct regroup *g, const char *name);
 bool regroup_concerns(const struct regroup *g, const struct ownership *o);
 /* d->ownership is what next says, in its order. */
 void regroup_attach(struct regroup *g, const struct config *next);
+/* What non-owners do is d's configuration's. The port states change by it: publish them, and tell of it, before
+ * anything else does. */
+void regroup_non_owners(struct daemon *d);
 /* The swap is over: who waits for a group that has gone is told. */
 void regroup_end(struct regroup *g);
 

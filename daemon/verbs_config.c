@@ -13,6 +13,7 @@
 #include <sys/random.h>
 #include <time.h>
 
+#include "daemon/config/generation.h"
 #include "daemon/config/service.h"
 #include "daemon/control.h"
 #include "daemon/daemon.h"
@@ -324,7 +325,7 @@ static const char *groups_refusal(struct daemon *d, const struct reconfig_plan *
 	char **of_text = config_group_names(p->next);
 	const char *const *name = (const char *const *)of_text;
 	const struct group *held = name ? alua_service_held(d->alua, name, p->next->ngroups) : NULL;
-	bool fit = name && config_service_groups_fit(name, p->next->ngroups);
+	bool fit = name && config_groups_fit(name, p->next->ngroups);
 
 	free(of_text);
 	if (!p->groups || (fit && !held))

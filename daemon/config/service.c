@@ -6,23 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/lu.h"
 #include "core/wbuf_message.h"
 #include "daemon/config/config_log.pb-c.h"
+#include "daemon/config/generation.h"
 
 /* ---- generations ------------------------------------------------------------------------------------- */
-
-static void generation_fini(struct config_generation *g)
-{
-	free(g->text);
-	free(g->slots);
-	free(g->author);
-	free(g->note);
-	for (size_t i = 0; i < g->ngroups; i++)
-		free(g->group[i]);
-	free(g->group);
-	*g = (struct config_generation){ 0 };
-}
 
 static void votes_clear(struct config_service *svc)
 {
@@ -33,7 +21,7 @@ static void votes_clear(struct config_service *svc)
 
 static void preparation_end(struct config_service *svc)
 {
-	generation_fini(&svc->wanted);
+	config_generation_fini(&svc->wanted);
 	votes_clear(svc);
 	svc->token = svc->origin = 0;
 }
@@ -41,7 +29,7 @@ static void preparation_end(struct config_service *svc)
 static void clear(struct config_service *svc)
 {
 	for (size_t i = 0; i < svc->n; i++)
-		generation_fini(&svc->generation[i]);
+		config_generation_fini(&svc->generation[i]);
 	preparation_end(svc);
 	svc->n = svc->nmembers = 0;
 }
@@ -83,7 +71,7 @@ static void generation_insert(struct config_service *svc, struct config_generati
 	size_t at = svc->n;
 
 	if (svc->n == CONFIG_HISTORY) {
-		generation_fini(&svc->generation[0]);
+		config_generation_fini(&svc->generation[0]);
 		memmove(&svc->generation[0], &svc->generation[1], --svc->n * sizeof(*g));
 		at--;
 	}
@@ -143,69 +131,6 @@ static int vote_add(struct config_service *svc, const Conflog__Vote *pb)
 
 /* ---- messages -------------------------------------------------------------------------------------------- */
 
-bool config_service_groups_fit(const char *const *group, size_t n)
-{
-	size_t bytes = 0;
-
-	for (size_t i = 0; i < n; i++) {
-		size_t len = strlen(group[i]);
-
-		if (!len || len > LU_NAME_MAX || (i && strcmp(group[i - 1], group[i]) >= 0))
-			return false;
-		bytes += len + 2;
-	}
-	return n <= GROUPS_MAX && bytes <= CONFIG_GROUPS_BYTES_MAX;
-}
-
-static bool generation_good(const Conflog__Generation *pb)
-{
-	return pb && pb->number && pb->text.len && pb->text.len <= CONFIG_TEXT_MAX &&
-	       !memchr(pb->text.data, 0, pb->text.len) && strlen(pb->slots) <= CONFIG_SLOTS_MAX &&
-	       strlen(pb->author) <= 255 && strlen(pb->note) <= CONFIG_WHY_MAX &&
-	       config_service_groups_fit((const char *const *)pb->group, pb->n_group);
-}
-
-static int groups_from(struct config_generation *g, const Conflog__Generation *pb)
-{
-	g->group = calloc(pb->n_group + 1, sizeof(*g->group));
-	if (!g->group)
-		return -ENOMEM;
-	for (; g->ngroups < pb->n_group; g->ngroups++) {
-		g->group[g->ngroups] = strdup(pb->group[g->ngroups]);
-		if (!g->group[g->ngroups])
-			return -ENOMEM;
-	}
-	return 0;
-}
-
-static int generation_from(struct config_generation *g, const Conflog__Generation *pb)
-{
-	*g = (struct config_generation){ .number = pb->number, .time = pb->time, .len = pb->text.len,
-					 .text = malloc(pb->text.len + 1), .slots = strdup(pb->slots),
-					 .author = strdup(pb->author), .note = strdup(pb->note) };
-	if (!g->text || !g->slots || !g->author || !g->note || groups_from(g, pb) < 0) {
-		generation_fini(g);
-		return -ENOMEM;
-	}
-	memcpy(g->text, pb->text.data, pb->text.len);
-	g->text[pb->text.len] = '\0';
-	return 0;
-}
-
-/* Borrows from g. */
-static void generation_to(Conflog__Generation *pb, const struct config_generation *g)
-{
-	conflog__generation__init(pb);
-	pb->number = g->number;
-	pb->time = g->time;
-	pb->text = (ProtobufCBinaryData){ .len = g->len, .data = (uint8_t *)g->text };
-	pb->slots = g->slots;
-	pb->author = g->author;
-	pb->note = g->note;
-	pb->n_group = g->ngroups;
-	pb->group = g->group;
-}
-
 static void vote_to(Conflog__Vote *pb, const struct config_vote *v)
 {
 	conflog__vote__init(pb);
@@ -223,7 +148,7 @@ void config_service_pack(struct wbuf *out, const struct config_op *op)
 	c.action = (Conflog__Action)op->action;
 	c.token = op->token;
 	if (op->wanted) {
-		generation_to(&g, op->wanted);
+		config_generation_to(&g, op->wanted);
 		c.wanted = &g;
 	}
 	if (op->vote) {
@@ -272,7 +197,7 @@ static int seed(struct config_service *svc, const Conflog__Change *c, struct app
 	*v = CONFIG_UNCHANGED;
 	if (svc->n)
 		return 0;
-	rc = generation_from(&g, c->wanted);
+	rc = config_generation_from(&g, c->wanted);
 	if (rc)
 		return rc;
 	in_force(svc, &g, a);
@@ -290,7 +215,7 @@ static int prepare(struct config_service *svc, const Conflog__Change *c, struct 
 	*v = CONFIG_CONFLICT;
 	if (c->wanted->number != newest(svc) + 1)
 		return 0;
-	rc = generation_from(&svc->wanted, c->wanted);
+	rc = config_generation_from(&svc->wanted, c->wanted);
 	if (rc)
 		return rc;
 	svc->token = c->token;
@@ -336,9 +261,9 @@ static bool well_formed(const Conflog__Change *c)
 		return false;
 	switch (c->action) {
 	case CONFLOG__ACTION__ACTION_SEED:
-		return generation_good(c->wanted);
+		return config_generation_good(c->wanted);
 	case CONFLOG__ACTION__ACTION_PREPARE:
-		return c->token && generation_good(c->wanted);
+		return c->token && config_generation_good(c->wanted);
 	case CONFLOG__ACTION__ACTION_VOTE:
 		return c->token && c->vote && strlen(c->vote->why) < CONFIG_WHY_MAX;
 	case CONFLOG__ACTION__ACTION_COMMIT:
@@ -426,7 +351,7 @@ static void snapshot(const void *state, struct wbuf *out)
 
 	if (v && vp) {
 		for (size_t i = 0; i < svc->n; i++) {
-			generation_to(&g[i], &svc->generation[i]);
+			config_generation_to(&g[i], &svc->generation[i]);
 			gp[i] = &g[i];
 		}
 		for (size_t i = 0; i < svc->nvotes; i++) {
@@ -438,7 +363,7 @@ static void snapshot(const void *state, struct wbuf *out)
 		s.token = svc->token;
 		s.origin = svc->origin;
 		if (svc->token) {
-			generation_to(&wanted, &svc->wanted);
+			config_generation_to(&wanted, &svc->wanted);
 			s.wanted = &wanted;
 		}
 		s.n_vote = svc->nvotes;
@@ -458,13 +383,13 @@ static const char *take_generation(struct config_service *svc, const Conflog__Ge
 {
 	struct config_generation g;
 
-	if (!generation_good(pb))
+	if (!config_generation_good(pb))
 		return "a generation is not one";
 	if (config_service_find(svc, pb->number))
 		return "a generation is there twice";
 	if (svc->n == CONFIG_HISTORY)
 		return "it has more generations than are kept";
-	if (generation_from(&g, pb))
+	if (config_generation_from(&g, pb))
 		return "out of memory";
 	generation_insert(svc, &g);
 	return NULL;
@@ -474,11 +399,11 @@ static const char *take_preparation(struct config_service *svc, const Conflog__S
 {
 	if (!s->token)
 		return s->n_vote || s->wanted ? "it has votes about nothing" : NULL;
-	if (!generation_good(s->wanted))
+	if (!config_generation_good(s->wanted))
 		return "what is being prepared is not a generation";
 	svc->token = s->token;
 	svc->origin = s->origin;
-	if (generation_from(&svc->wanted, s->wanted))
+	if (config_generation_from(&svc->wanted, s->wanted))
 		return "out of memory";
 	for (size_t i = 0; i < s->n_vote; i++)
 		if (config_service_vote(svc, s->vote[i]->node))
@@ -526,7 +451,7 @@ static void persist(const void *state, const char *object, struct wbuf *out)
 		if (svc->generation[i].number % CONFIG_HISTORY == place) {
 			Conflog__Generation pb;
 
-			generation_to(&pb, &svc->generation[i]);
+			config_generation_to(&pb, &svc->generation[i]);
 			wbuf_put_message(out, &pb.base);
 		}
 }

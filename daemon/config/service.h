@@ -99,9 +99,6 @@ bool config_service_all_good(const struct config_service *svc);
 /* A vote against it; NULL: none. */
 const struct config_vote *config_service_refusal(const struct config_service *svc);
 
-/* These names, ascending, fit into a generation. */
-bool config_service_groups_fit(const char *const *group, size_t n);
-
 struct config_op {
 	enum config_action action;
 	uint64_t token;

@@ -7,6 +7,7 @@ import pytest
 
 import labtools
 from test_config import applied, apply, hit, shown, start
+from test_resize import watch
 
 NEW = "g1"
 CRM = (labtools.REPO / "configs/sandem.crm").read_text()
@@ -197,11 +198,11 @@ def test_non_owners_forward_or_do_not(forward_pair):
     def of(non_owner):
         return text(pair).replace("{name: g0}", f"{{name: g0, non_owner: {non_owner}}}")
 
-    with labtools.load(pair) as load:
-        applied(pair, pair.nodes[0], of("standby"))
-        assert states() == ["active", "standby"]
-        load.await_flow()
-        applied(pair, pair.nodes[1], of("forward"))
-        assert states() == ["active", "nonoptimized"]
-        load.await_flow()
+    with labtools.load(pair) as load, watch(pair) as w:
+        for node, non_owner, state in zip(pair.nodes, ("standby", "forward"), ("standby", "nonoptimized")):
+            applied(pair, node, of(non_owner))
+            assert states() == sorted(["active", state])
+            heard = {n: seen["attentions"] for n, seen in w.look().items()}  # SPC-4 5.15.2.6
+            assert all(h == [[0x2a, 0x06]] for h in heard.values()), heard
+            load.await_flow()
         labtools.assert_clean(load.stop())

@@ -14,6 +14,7 @@
 
 #include "cluster/replog.h"
 #include "core/lu.h"
+#include "daemon/config/generation.h"
 #include "daemon/config/service.h"
 
 #define TOKEN 77
@@ -412,11 +413,11 @@ static void test_malformed_groups(void **state)
 		snprintf(many[i], sizeof(many[i]), "group-%06zu", i);
 		names[i] = many[i];
 	}
-	assert_true(config_service_groups_fit((const char *const *)names, GROUPS_MAX));
-	assert_false(config_service_groups_fit((const char *const *)names, GROUPS_MAX + 1));
+	assert_true(config_groups_fit((const char *const *)names, GROUPS_MAX));
+	assert_false(config_groups_fit((const char *const *)names, GROUPS_MAX + 1));
 	longest[LU_NAME_MAX] = '\0';
 	names[GROUPS_MAX - 1] = longest;
-	assert_false(config_service_groups_fit((const char *const *)names, GROUPS_MAX)); /* too many bytes */
+	assert_false(config_groups_fit((const char *const *)names, GROUPS_MAX)); /* too many bytes */
 	assert_int_equal(in_force(p), 0);
 }
 

@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "daemon/config/generation.h"
 #include "daemon/etcd_record.h"
 
 static void test_record(void **state)
@@ -66,7 +67,7 @@ static void test_generation(void **state)
 	assert_string_equal(back.slots, g.slots);
 	assert_int_equal(back.ngroups, 0);
 	assert_null(strstr(text, "groups")); /* as 0.2.0 writes it */
-	etcd_generation_fini(&back);
+	config_generation_fini(&back);
 	free(text);
 	g.ngroups = 2;
 	g.group = names;
@@ -74,7 +75,7 @@ static void test_generation(void **state)
 	assert_int_equal(etcd_generation_parse(&back, text, strlen(text)), 0);
 	assert_int_equal(back.ngroups, 2);
 	assert_string_equal(back.group[1], "g1");
-	etcd_generation_fini(&back);
+	config_generation_fini(&back);
 	memcpy(strstr(text, "g1"), "g0", 2); /* twice the same */
 	assert_int_equal(etcd_generation_parse(&back, text, strlen(text)), -EBADMSG);
 	free(text);
