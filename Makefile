@@ -40,7 +40,8 @@ LINK_tools =
 archives = $(foreach r,$(LINK_$(1)),$(call archive,$(r)))
 libs = $(sort $(foreach r,$(LINK_$(1)),$(LIBS_$(r)))) -lpthread
 
-PROTOS = $(wildcard cluster/*.proto pr-sync/*.proto alua/*.proto media/*.proto directory/*.proto daemon/*.proto daemon/*/*.proto)
+PROTOS = $(wildcard cluster/*.proto pr-sync/*.proto alua/*.proto media/*.proto directory/*.proto \
+	daemon/*.proto daemon/*/*.proto)
 PROTO_C = $(patsubst %.proto,$(BUILD)/%.pb-c.c,$(PROTOS))
 PROTO_H = $(PROTO_C:.c=.h)
 proto_obj = $(patsubst $(1)/%.proto,$(BUILD)/$(1)/%.pb-c.o,$(wildcard $(1)/*.proto $(1)/*/*.proto))
@@ -112,12 +113,15 @@ $(BUILD)/tests/bench/%: tests/bench/%.c
 
 # A unit test may use what its room may use, and fakes in tests/unit/<room>/fake_*.c.
 define unit_rule
-$(BUILD)/tests/unit/$(1)/%_test: $(BUILD)/tests/unit/$(1)/%_test.o $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/unit/$(1)/fake_*.c)) $(call archives,$(1))
-	$$(Q)$$(CC) $$(CFLAGS) $$(VARIANT_CFLAGS) -o $$@ $$(filter %.o,$$^) -Wl,--start-group $(call archives,$(1)) -Wl,--end-group $(call libs,$(1)) -lcmocka -ldl
+$(BUILD)/tests/unit/$(1)/%_test: $(BUILD)/tests/unit/$(1)/%_test.o \
+		$(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/unit/$(1)/fake_*.c)) $(call archives,$(1))
+	$$(Q)$$(CC) $$(CFLAGS) $$(VARIANT_CFLAGS) -o $$@ $$(filter %.o,$$^) \
+		-Wl,--start-group $(call archives,$(1)) -Wl,--end-group $(call libs,$(1)) -lcmocka -ldl
 endef
 $(foreach r,$(ROOMS),$(eval $(call unit_rule,$(r))))
 $(BUILD)/tests/unit/daemon/sandemctl_test: $(CTL_OBJ)
-$(BUILD)/tests/unit/tools/%_test: $(BUILD)/tests/unit/tools/%_test.o $(filter-out $(BUILD)/tools/sandem-load.o,$(LOAD_OBJ))
+$(BUILD)/tests/unit/tools/%_test: $(BUILD)/tests/unit/tools/%_test.o \
+		$(filter-out $(BUILD)/tools/sandem-load.o,$(LOAD_OBJ))
 	$(Q)$(CC) $(CFLAGS) $(VARIANT_CFLAGS) -o $@ $^ -lcmocka -liscsi -ljansson -lisal -lm
 # A fuzz harness may use everything, and the fakes of core and of the iSCSI driver.
 FUZZ_MAIN = $(BUILD)/tests/fuzz/fuzz_run.o# empty: the compiler's own (libFuzzer)
@@ -138,8 +142,9 @@ $(BUILD)/tests/sim/sim: $(SIM_OBJ) $(call archives,daemon)
 .SECONDARY:
 
 # ---- set-up: Debian packages ----------------------------------------------------------------
-PACKAGES_BUILD = gcc libc6-dev liburing-dev liburcu-dev libqb-dev libcpg-dev libquorum-dev libcmap-dev libprotobuf-c-dev \
-	protobuf-c-compiler libjansson-dev libcyaml-dev libyaml-dev libssl-dev libisal-dev libiscsi-dev libcurl4-openssl-dev
+PACKAGES_BUILD = gcc libc6-dev liburing-dev liburcu-dev libqb-dev libcpg-dev libquorum-dev libcmap-dev \
+	libprotobuf-c-dev protobuf-c-compiler libjansson-dev libcyaml-dev libyaml-dev libssl-dev libisal-dev \
+	libiscsi-dev libcurl4-openssl-dev
 PACKAGES_LAB = corosync pacemaker pacemaker-cli-utils crmsh resource-agents iproute2 nftables perl procps psmisc \
 	util-linux bc python3 corosync-qdevice corosync-qnetd etcd-server etcd-client
 PACKAGES_TEST = libcmocka-dev python3-pytest libiscsi-bin tgt libxml2-utils
@@ -170,7 +175,8 @@ JOBS = -j$(shell nproc)
 ASAN = BUILD=$(BUILD)/asan VARIANT_CFLAGS="-fsanitize=address,undefined -fno-sanitize-recover=all" CFLAGS="-O1 -g"
 TSAN = BUILD=$(BUILD)/tsan VARIANT_CFLAGS="-fsanitize=thread" CFLAGS="-O1 -g"
 
-.PHONY: demo run check check-unit check-asan check-tsan check-cli check-conformance check-cluster check-vm check-bench bench
+.PHONY: demo run check check-unit check-asan check-tsan check-cli check-conformance check-cluster check-vm check-bench
+.PHONY: bench
 demo: deps
 	@$(MAKE) --no-print-directory $(JOBS) all
 	@SANDEM_BUILD=$(abspath $(BUILD)) tests/cluster/demo
@@ -204,9 +210,10 @@ check-fuzz: deps
 	@tests/check $(BUILD) fuzz
 
 fuzz: deps
-	@command -v $(FUZZ_CC) >/dev/null || { echo "make fuzz: there is no $(FUZZ_CC); install clang, or make check-fuzz" >&2; exit 1; }
-	@$(MAKE) --no-print-directory $(JOBS) BUILD=$(BUILD)/fuzz CC=$(FUZZ_CC) FUZZ_MAIN= FUZZ_LINK=-fsanitize=fuzzer CFLAGS="-O1 -g" \
-		VARIANT_CFLAGS="-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all" fuzz-bin
+	@command -v $(FUZZ_CC) >/dev/null || { \
+		echo "make fuzz: there is no $(FUZZ_CC); install clang, or make check-fuzz" >&2; exit 1; }
+	@$(MAKE) --no-print-directory $(JOBS) BUILD=$(BUILD)/fuzz CC=$(FUZZ_CC) FUZZ_MAIN= FUZZ_LINK=-fsanitize=fuzzer \
+		CFLAGS="-O1 -g" VARIANT_CFLAGS="-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all" fuzz-bin
 	@tests/fuzz/explore $(BUILD)/fuzz $(FUZZ_SECONDS)
 
 SEEDS ?= 1000000
@@ -253,12 +260,13 @@ help:
 	@echo "make check-unit check-asan check-tsan check-cli check-conformance check-cluster check-vm check-bench"
 	@echo "make check-sim  60,000 schedules of a simulated cluster and the planted faults, 4,000 under ASan and UBSan;"
 	@echo "                make sim SEEDS=n: any number"
-	@echo "make check-fuzz the corpus of inputs and mutations of it; make fuzz FUZZ_SECONDS=n: clang's fuzzer, n seconds for each harness"
+	@echo "make check-fuzz the corpus of inputs and mutations of it;"
+	@echo "                make fuzz FUZZ_SECONDS=n: clang's fuzzer, n seconds for each harness"
 	@echo "make bench      compare with tgt      make install PREFIX=/usr DESTDIR=      make clean"
 
 clean:
 	rm -rf $(BUILD)
 .PHONY: clean
 
--include $(shell find $(BUILD) -name '*.d' -type f -not -path '$(BUILD)/old/*' -not -path '$(BUILD)/asan/*' -not -path '$(BUILD)/tsan/*' -not -path '$(BUILD)/vm/*' \
-	-not -path '$(BUILD)/fuzz/*' 2>/dev/null)
+OTHERS = $(foreach v,old asan tsan vm fuzz,-not -path '$(BUILD)/$(v)/*')
+-include $(shell find $(BUILD) -name '*.d' -type f $(OTHERS) 2>/dev/null)

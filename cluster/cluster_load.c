@@ -49,8 +49,8 @@ static int load_version(struct loading *ld, const void *value, size_t len)
 		return -EBADMSG;
 	}
 	if (version > spoken) {
-		snprintf(ld->err, ld->errlen, "%s: the cluster uses protocol version %u, this program speaks up to %u: update sandemd; "
-			 "there is no way back", ld->p->state_dir, version, spoken);
+		snprintf(ld->err, ld->errlen, "%s: the cluster uses protocol version %u, this program speaks up to %u: "
+			 "update sandemd; there is no way back", ld->p->state_dir, version, spoken);
 		return -EPROTONOSUPPORT;
 	}
 	ld->lineage->version = version;

@@ -72,7 +72,8 @@ void link_key_wipe(struct link_key *key)
 
 /* HELLO */
 enum { H_VERSION = 0, H_FROM = 4, H_TO = 8, H_INDEX = 12, H_REACTORS = 14, H_INCARNATION = 16, H_CLUSTER = 24,
-       H_CLUSTER_MAX = 64, H_NONCE = H_CLUSTER + H_CLUSTER_MAX, H_SPEAKS = H_NONCE + LINK_NONCE_LEN, H_END = H_SPEAKS + 2 };
+       H_CLUSTER_MAX = 64, H_NONCE = H_CLUSTER + H_CLUSTER_MAX, H_SPEAKS = H_NONCE + LINK_NONCE_LEN,
+       H_END = H_SPEAKS + 2 };
 /* CHALLENGE. What it speaks stands behind its MAC, where 0.1.0 has zeros and looks for nothing; the dialer's MAC covers it. */
 enum { C_VERSION = 0, C_FROM = 4, C_INCARNATION = 8, C_NONCE = 16, C_MAC = C_NONCE + LINK_NONCE_LEN,
        C_SPEAKS = C_MAC + LINK_MAC_LEN, C_END = C_SPEAKS + 2 };

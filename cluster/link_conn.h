@@ -101,7 +101,8 @@ static inline bool link_conn_open(const struct link_conn *c)
 }
 
 /* Ends it; ops->ended comes later. Safe to repeat. */
-void link_conn_close(struct link_conn *c, enum log_level level, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+void link_conn_close(struct link_conn *c, enum log_level level, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
 
 /* From within ops->frame, with nothing queued or on its way to be sent: gives socket and tls up, for
  * another reactor to go on with. -1: the peer has sent what it must not yet send. ops->ended

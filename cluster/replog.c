@@ -317,7 +317,8 @@ void replog_fencing_confirmed(struct replog *r, uint32_t node)
 
 void replog_owner_fenced(struct replog *r, uint32_t node)
 {
-	if (member_find(r, node)) /* parted, and in the group again: it has given its groups up; if it is another process, its hello says so */
+	/* parted, and in the group again: it has given its groups up; if it is another process, its hello says so */
+	if (member_find(r, node))
 		return;
 	for (uint32_t i = 0; i < r->nunfenced; i++) {
 		if (r->unfenced[i].node == node && !r->unfenced[i].unnamed) {

@@ -114,8 +114,8 @@ void digest_deliver(struct replog *r, struct member *from, const struct digest *
 			continue;
 		any = true;
 		self |= m->node == r->p.node;
-		replog_say(r, LOG_LEVEL_ERROR, "node %u: its state at position %llu differs from node %u's: it stops serving and takes "
-				"a snapshot; please report this with both nodes' logs", m->node,
+		replog_say(r, LOG_LEVEL_ERROR, "node %u: its state at position %llu differs from node %u's: it stops serving "
+				"and takes a snapshot; please report this with both nodes' logs", m->node,
 			   (unsigned long long)d->position, right->node);
 		view_unsync(r, m, false);
 	}

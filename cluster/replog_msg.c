@@ -522,8 +522,8 @@ int snapshot_parse(struct snapshot *s, const void *p, size_t len, const char **w
 	*why = "a value in it is out of bounds";
 	if (lineage_get(&s->lineage, pb->lineage) && snapshot_members_get(s, pb) &&
 	    seats_get(s->unfenced, &s->nunfenced, pb->unfenced, pb->n_unfenced) &&
-	    nodes_get(s->unnamed, &s->nunnamed, pb->unnamed, pb->n_unnamed) && seats_get(s->seat, &s->nseats, pb->seated, pb->n_seated) &&
-	    snapshot_services_get(s, pb))
+	    nodes_get(s->unnamed, &s->nunnamed, pb->unnamed, pb->n_unnamed) &&
+	    seats_get(s->seat, &s->nseats, pb->seated, pb->n_seated) && snapshot_services_get(s, pb))
 		return 0;
 	snapshot_fini(s);
 	return -EBADMSG;

@@ -238,8 +238,8 @@ static bool services_known(struct replog *r, const struct snapshot *s, char *err
 	}
 	if (same && n == s->nservices)
 		return true;
-	snprintf(err, errlen, "its services are not those that protocol version %u has here: run released versions on both nodes",
-		 s->version);
+	snprintf(err, errlen, "its services are not those that protocol version %u has here: run released versions on "
+		 "both nodes", s->version);
 	return false;
 }
 

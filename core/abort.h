@@ -29,7 +29,8 @@ struct scsi_cmd;
 
 struct abort_cause {
 	const struct nexus_id *by; /* NULL: no I_T nexus's doing, or not known whose: all are told */
-	bool function; /* by a task management function of that nexus: its own commands are asked for, or not (scsi_cmd.asked) */
+	/* by a task management function of that nexus: its own commands are asked for, or not (scsi_cmd.asked) */
+	bool function;
 	bool reset; /* a logical unit reset, which has a unit attention of its own for all */
 	bool clears_aca; /* the ACA conditions of these nexuses end with their commands (core/aca.h) */
 };

@@ -21,7 +21,8 @@ enum cdb_dir { DIR_NONE, DIR_IN, DIR_OUT };
 enum cdb_flags {
 	ROW_MEDIUM = 1 << 0,	  /* needs the medium: ALUA media gate, disk taken at admission */
 	ROW_WRITES = 1 << 1,	  /* changes the medium: write-protect check */
-	ROW_UA_EXEMPT = 1 << 2,	  /* performed in spite of a unit attention (SAM-5 5.14: INQUIRY, REPORT LUNS; REQUEST SENSE) */
+	ROW_UA_EXEMPT = 1 << 2,	  /* performed in spite of a unit attention (SAM-5 5.14: INQUIRY, REPORT LUNS,
+				     REQUEST SENSE) */
 	ROW_ANY_LUN = 1 << 3,	  /* performed for an incorrect logical unit too (INQUIRY, REPORT LUNS, REQUEST SENSE) */
 	ROW_NOT_STANDBY = 1 << 4, /* no medium access, yet refused in standby/unavailable (SPC-4 5.15.2.4.4/5) */
 	ROW_NOT_UNAVAILABLE = 1 << 5, /* allowed in standby, refused in unavailable */

@@ -24,8 +24,8 @@ void cmd_init(struct scsi_cmd *cmd)
 	cmd->buf_len = 0;
 	cmd->status = STATUS_GOOD;
 	cmd->aborted = false;
-	cmd->well_known = cmd->forward = cmd->remote = cmd->turned_away = cmd->inner = cmd->dormant = cmd->ordered = cmd->tell_abort =
-		cmd->asked = cmd->aborted_by_nexus = false;
+	cmd->well_known = cmd->forward = cmd->remote = cmd->turned_away = cmd->inner = cmd->dormant = cmd->ordered =
+		cmd->tell_abort = cmd->asked = cmd->aborted_by_nexus = false;
 	cmd->abort_tmf = NULL;
 	cmd->held_since = 0;
 	cmd->sense_len = 0;

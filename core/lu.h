@@ -193,8 +193,8 @@ void lu_hold_retry(struct scsi_cmd *cmd, uint64_t retry_ns);
  * CMD_FORWARDED when nobody knows what became of it: the owner is who enforces, but who has aborted it still waits for its end. */
 void lu_unadmit(struct scsi_cmd *cmd, enum cmd_state to);
 void lu_unforward(struct scsi_cmd *cmd); /* CMD_FORWARDED: it won't be executed there any more, and is CMD_RECEIVED again */
-void lu_park(struct scsi_cmd *cmd, struct cds_list_head *list); /* no longer admitted; waits in list (CMD_HELD), where an
-								   abort finds it */
+/* No longer admitted; waits in list (CMD_HELD), where an abort finds it. */
+void lu_park(struct scsi_cmd *cmd, struct cds_list_head *list);
 void lu_task_ended(struct scsi_cmd *cmd); /* leaves all lists; drains that waited for it report */
 
 /* Publishes v under one of the pointers of the LU (control thread); returns the old value, to be freed when the

@@ -30,7 +30,8 @@ enum resv_class {
 				for commands that do not read (TEST UNIT READY is RESV_ALLOW under PR, conflict under SPC-2) */
 	RESV_PR_OUT,	  /* checked by the PR engine itself; conflicts with an SPC-2 reservation */
 	RESV_SPC2,	  /* RESERVE/RELEASE: conflict while PR registrations exist, except as 5.13.3 says */
-	RESV_ALLOW_NOT_SPC2, /* allowed under any PR; conflict under another's SPC-2 reservation (TEST UNIT READY, MODE SENSE …) */
+	RESV_ALLOW_NOT_SPC2, /* allowed under any PR; conflict under another's SPC-2 reservation (TEST UNIT READY,
+				MODE SENSE …) */
 };
 
 enum resv_kind { RESV_KIND_NONE, RESV_KIND_PR, RESV_KIND_SPC2 };

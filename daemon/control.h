@@ -21,7 +21,8 @@
 struct control;
 struct control_reply; /* one request that awaits its answer */
 
-#define CONTROL_LINE_MAX (512u << 10) /* bytes of a request (a configuration is in one); a longer one ends the connection */
+/* bytes of a request (a configuration is in one); a longer one ends the connection */
+#define CONTROL_LINE_MAX (512u << 10)
 #define CONTROL_CLIENTS_MAX 64
 
 enum control_code {

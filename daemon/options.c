@@ -194,7 +194,8 @@ static int lun_word(struct parse *p, struct option_lun *l, const char *word)
 		}
 	}
 	return bad(p, "--lun %s: \"%s\" is not known; use size=N, null, direct, ro, removable, cdrom, thin,"
-		      " block=N, physical_block_exp=N, thin_threshold=N, protection=N, target_tags, fault=RULE, key=FILE", l->path, word);
+		      " block=N, physical_block_exp=N, thin_threshold=N, protection=N, target_tags, fault=RULE, key=FILE",
+		      l->path, word);
 }
 
 static int take_lun(struct parse *p, const char *spec)

@@ -292,7 +292,8 @@ static bool same(const struct directory_entry *a, const struct directory_entry *
 }
 
 /* Both are sorted: one walk. */
-static void difference(struct packed_update *k, uint32_t node, const struct directory *own, const struct directory *known)
+static void difference(struct packed_update *k, uint32_t node, const struct directory *own,
+		       const struct directory *known)
 {
 	for (size_t i = 0, j = 0; (i < own->n || j < known->n) && k->pb.n_there + k->pb.n_gone < DIRECTORY_UPDATE_MAX;) {
 		int c = i == own->n ? 1 : j == known->n ? -1 : nexus_id_cmp(&own->entry[i]->nexus, &known->entry[j]->nexus);

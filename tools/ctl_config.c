@@ -25,8 +25,8 @@ static void put_time(const json_t *row, const char *key, char *out, size_t size)
 static void note_file(const json_t *r)
 {
 	if (json_is_true(json_object_get(r, "file_differs")))
-		fprintf(stderr, "note: sandem.yaml on this node differs from the cluster's configuration, which counts; see `sandemctl "
-			"config diff FILE`\n");
+		fprintf(stderr, "note: sandem.yaml on this node differs from the cluster's configuration, which counts; see "
+			"`sandemctl config diff FILE`\n");
 }
 
 /* The text alone on standard output, so that it can be kept as a file. */

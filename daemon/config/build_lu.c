@@ -176,7 +176,8 @@ static int build_protection(struct build *b, size_t i, const struct raw_lu *r, s
 	if (p->type && (l->cdrom || OR(r->handler, RAW_FILE) == RAW_NULL))
 		return FAIL(b, "is for LUNs that keep what is written to them; leave it out with handler null and type cdrom");
 	if (p->type && l->disk.key_file)
-		return FAIL(b, "would tell, in the clear, a checksum of what is encrypted; leave one of protection and encryption_key out");
+		return FAIL(b, "would tell, in the clear, a checksum of what is encrypted; leave one of protection and "
+			       "encryption_key out");
 	if (p->type && !file && !p->path)
 		return FAIL(b, "needs the key \"path\" with handler block: a second device or a file, 8 bytes per block");
 	l->application_tag_ours = OR(p->application_tag, APPLICATION_TAG_INITIATOR) == APPLICATION_TAG_TARGET;

@@ -67,7 +67,8 @@ static int make_lu(const struct option_lun *o, size_t i, struct config_lu *l, st
 		return no_lun(o, err, "protection information is kept beside a file; leave protection out, or "
 			      "write a configuration file that names a path for it");
 	if (o->protection && o->key)
-		return no_lun(o, err, "protection information would tell a checksum of what is encrypted; leave protection or key out");
+		return no_lun(o, err, "protection information would tell a checksum of what is encrypted; leave protection "
+				      "or key out");
 	l->disk.pi_type = o->protection;
 	l->application_tag_ours = o->target_tags;
 	if (o->protection && config_protection_path(l, NULL) < 0)

@@ -84,8 +84,8 @@ static bool is_zero(const uint8_t *p, uint32_t len)
 	return !p[0] && !memcmp(p, p + 1, len - 1);
 }
 
-static int transform(struct crypt_disk *c, struct reactor *r, bool encrypt, uint64_t offset, const uint8_t *in, uint8_t *out,
-		     uint64_t len)
+static int transform(struct crypt_disk *c, struct reactor *r, bool encrypt, uint64_t offset, const uint8_t *in,
+		     uint8_t *out, uint64_t len)
 {
 	EVP_CIPHER_CTX *x = cipher_of(c, r, encrypt);
 	uint32_t bs = c->key.block_size;

@@ -216,7 +216,8 @@ static int take_all(struct parse *p, char *text)
 	return 0;
 }
 
-#define MEDIUM_OPS (1u << DISK_READ | 1u << DISK_WRITE | 1u << DISK_FLUSH | 1u << DISK_DISCARD | 1u << DISK_WRITE_ZEROES)
+#define MEDIUM_OPS \
+	(1u << DISK_READ | 1u << DISK_WRITE | 1u << DISK_FLUSH | 1u << DISK_DISCARD | 1u << DISK_WRITE_ZEROES)
 
 int fault_parse(const char *text, struct fault_rule *out, char *err, size_t errlen)
 {
