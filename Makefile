@@ -245,6 +245,7 @@ install: all
 	install -D -m 755 -t $(DESTDIR)$(PREFIX)/lib/ocf/resource.d/sandem agents/ocf/sandemd agents/ocf/group
 	install -D -m 755 -t $(DESTDIR)$(PREFIX)/share/pacemaker/alerts agents/alerts/sandem_fencing
 	install -D -m 755 -t $(DESTDIR)$(PREFIX)/lib/sandem agents/move_group
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/sandem LICENSE
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/sandem/examples configs/*
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man8 docs/man/*.8
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man5 docs/man/*.5

@@ -4,6 +4,7 @@
  * (APTPL). Canonical: logical units by name, registrants by nexus, nothing for a logical unit in
  * its initial state.
  */
+#include <endian.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -45,32 +46,72 @@ static int no_memory(const struct complaint *c)
 
 /* ---- writing --------------------------------------------------------------------------------- */
 
+/*
+ * Registrants as protobuf has them (pr.proto), written here, for there may be many, and all are written for each command
+ * where APTPL is set:
+ *
+ *   Lu: 32h length │ Registrant: 0Ah length │ Nexus: 08h rtpi  12h length port │ 11h key │ 32h length …
+ */
+#define TAG_LU_REGISTRANT 6
+#define REGISTRANT_MAX (3 + 3 + 4 + 3 + PORT_NAME_MAX + 9) /* bytes: heads, rtpi, port, key */
+
 struct packed_lu {
 	Sandem__Pr__Lu pb;
 	Sandem__Pr__Nexus holder, spc2;
-	Sandem__Pr__Registrant *reg; /* [pr.n] */
-	Sandem__Pr__Nexus *nexus;    /* [pr.n] */
-	Sandem__Pr__Registrant **regp;
+	uint8_t *registrants;
+	/* of pb: all of them, without the first 32h, which protobuf writes. It comes behind the other fields: those of an
+	 * SPC-2 reservation have higher numbers, but nobody is registered beside one. */
+	ProtobufCMessageUnknownField rest;
 };
+
+static uint8_t *put_varint(uint8_t *p, uint32_t v)
+{
+	for (; v >= 0x80; v >>= 7)
+		*p++ = v | 0x80;
+	*p++ = v;
+	return p;
+}
+
+static unsigned varint_len(uint32_t v)
+{
+	return v < 1u << 7 ? 1 : v < 1u << 14 ? 2 : 3; /* what is written here is shorter than 2^21 */
+}
+
+static uint8_t *put_registrant(uint8_t *p, const struct pr_registrant *r)
+{
+	uint32_t port = strlen(r->id.port), nexus = 2 + varint_len(r->id.rtpi) + varint_len(port) + port;
+	uint64_t key = htole64(r->key);
+
+	*p++ = TAG_LU_REGISTRANT << 3 | 2;
+	p = put_varint(p, 1 + varint_len(nexus) + nexus + 1 + sizeof(key));
+	*p++ = 1 << 3 | 2;
+	p = put_varint(p, nexus);
+	*p++ = 1 << 3 | 0;
+	p = put_varint(p, r->id.rtpi);
+	*p++ = 2 << 3 | 2;
+	p = put_varint(p, port);
+	p = mempcpy(p, r->id.port, port);
+	*p++ = 2 << 3 | 1;
+	return mempcpy(p, &key, sizeof(key));
+}
 
 static int packed_registrants(struct packed_lu *p, const struct pr *pr)
 {
+	uint8_t *end;
+
 	if (!pr->n)
 		return 0;
-	p->reg = calloc(pr->n, sizeof(*p->reg));
-	p->nexus = calloc(pr->n, sizeof(*p->nexus));
-	p->regp = calloc(pr->n, sizeof(Sandem__Pr__Registrant *));
-	if (!p->reg || !p->nexus || !p->regp)
+	end = p->registrants = malloc((size_t)pr->n * REGISTRANT_MAX);
+	if (!end)
 		return -ENOMEM;
-	for (uint32_t i = 0; i < pr->n; i++) {
-		sandem__pr__registrant__init(&p->reg[i]);
-		pr_msg_put_nexus(&p->nexus[i], &pr->reg[i]->id);
-		p->reg[i].nexus = &p->nexus[i];
-		p->reg[i].key = pr->reg[i]->key;
-		p->regp[i] = &p->reg[i];
-	}
-	p->pb.n_registrant = pr->n;
-	p->pb.registrant = p->regp;
+	for (uint32_t i = 0; i < pr->n; i++)
+		end = put_registrant(end, pr->reg[i]);
+	p->rest = (ProtobufCMessageUnknownField){ .tag = TAG_LU_REGISTRANT,
+						  .wire_type = PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED,
+						  .data = p->registrants + 1,
+						  .len = end - p->registrants - 1 };
+	p->pb.base.n_unknown_fields = 1;
+	p->pb.base.unknown_fields = &p->rest;
 	return 0;
 }
 
@@ -97,9 +138,7 @@ static int packed_lu_init(struct packed_lu *p, const struct pr_lu *lu)
 
 static void packed_lu_fini(struct packed_lu *p)
 {
-	free(p->reg);
-	free(p->nexus);
-	free(p->regp);
+	free(p->registrants);
 }
 
 static int snapshot_lus(const struct pr_lus *s, struct packed_lu *p, Sandem__Pr__Lu **lu,
