@@ -81,16 +81,16 @@ static bool name_good(const char *name)
 static bool well_formed(const Tasks__Request *q, struct nexus_id *by)
 {
 	return !q->base.n_unknown_fields && q->function >= TASKS__FUNCTION__FUNCTION_CLEAR_TASK_SET &&
-	       q->function <= TASKS__FUNCTION__FUNCTION_ABORT_OTHERS && name_good(q->lu) && q->id &&
+	       q->function <= TASKS__FUNCTION__FUNCTION_ABORT_OTHERS && name_good(q->lu) &&
 	       nexus_id_take(by, q->port.data, q->port.len, q->rtpi);
 }
 
 static bool note(struct tasks_service *svc, const Tasks__Request *q)
 {
-	struct tasks_lu *lu = get(svc, q->lu);
+	struct tasks_lu *lu = q->id ? get(svc, q->lu) : NULL;
 
 	if (!lu)
-		return false;
+		return !q->id;
 	lu->last.any = q->id;
 	if (q->function == TASKS__FUNCTION__FUNCTION_LUN_RESET)
 		lu->last.reset = q->id;
@@ -244,7 +244,8 @@ static void proposed(void *cookie, enum propose_status status, const void *resul
 
 void tasks_everywhere(void *arg, struct tmf_everywhere *e)
 {
-	struct proposer *p = cluster_proposer(((struct daemon *)arg)->cluster);
+	struct daemon *d = arg;
+	struct proposer *p = cluster_proposer(d->cluster);
 	struct wbuf msg = { 0 };
 	uint64_t id;
 
@@ -252,7 +253,7 @@ void tasks_everywhere(void *arg, struct tmf_everywhere *e)
 		proposed(e, PROPOSE_FAILED, NULL, 0);
 		return;
 	}
-	tasks_pack(&msg, e, id | 1);
+	tasks_pack(&msg, e, cluster_version(d->cluster) < TASKS_ID_SINCE ? 0 : id | 1);
 	p->propose(p, TASKS_SERVICE_ID, msg.data, msg.len, proposed, e); /* without memory: refused as malformed */
 	wbuf_fini(&msg);
 }

@@ -30,13 +30,15 @@ struct tasks_service {
 	struct tasks_lu *lu; /* sorted by name */
 };
 
+#define TASKS_ID_SINCE 3 /* version of the protocol; what is proposed in an older one has no identity, and is not remembered */
+
 extern const struct service_ops tasks_service_ops; /* its state: a struct tasks_service, zeroed */
 
 /* The last functions of a logical unit; zeroes where there was none. */
 struct lu_ended tasks_last(const struct tasks_service *svc, const char *lu);
 void tasks_clear(struct tasks_service *svc);
 
-/* A proposal; id: not 0, and no other one's. Free with wbuf_fini(). */
+/* A proposal; id: no other one's, or 0: in an older version of the protocol. Free with wbuf_fini(). */
 void tasks_pack(struct wbuf *out, const struct tmf_everywhere *e, uint64_t id);
 
 /* For core->everywhere; arg: struct daemon. */

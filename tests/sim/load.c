@@ -216,10 +216,10 @@ void slot_start(struct slot *sl, const void *data, uint32_t len)
 bool load_data(struct node *n)
 {
 	for (unsigned i = 0; i < SLOTS; i++) {
-		if (!n->slot[i].busy || !n->slot[i].coming)
+		if (!n->slot[i] || !n->slot[i]->busy || !n->slot[i]->coming)
 			continue;
-		n->slot[i].coming = false;
-		cmd_execute(&n->slot[i].cmd);
+		n->slot[i]->coming = false;
+		cmd_execute(&n->slot[i]->cmd);
 		return true;
 	}
 	return false;

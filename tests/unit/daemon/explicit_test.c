@@ -17,6 +17,7 @@
 #include <cmocka.h>
 
 #include "alua/alua.h"
+#include "cluster/replog.h"
 #include "core/buf.h"
 #include "core/target.h"
 #include "core/tmf.h"
@@ -59,6 +60,12 @@ enum cluster_state cluster_state(const struct cluster *c)
 {
 	(void)c;
 	return CLUSTER_SERVING;
+}
+
+uint32_t cluster_version(const struct cluster *c)
+{
+	(void)c;
+	return REPLOG_VERSION;
 }
 
 struct proposer *cluster_proposer(struct cluster *c)

@@ -145,9 +145,6 @@ static void malformed(void **state)
 	q = good_request();
 	q.rtpi = 65536;
 	refuse_request(&q);
-	q = good_request();
-	q.id = 0;
-	refuse_request(&q);
 }
 
 static void is_last(const struct tasks_service *svc, const char *lu, uint64_t any, uint64_t reset)
@@ -182,6 +179,30 @@ static void last_functions(void **state)
 	}
 	is_last(&svc, "disk0", 2, 2);
 	assert_int_equal(svc.n, 3);
+	tasks_clear(&svc);
+}
+
+/* As version 2 of the protocol has it: carried out, and the snapshot is empty, as that version wants it. */
+static void without_an_identity_it_is_not_remembered(void **state)
+{
+	struct tasks_service svc = { 0 };
+	struct wbuf b = { 0 };
+	struct apply a;
+
+	(void)state;
+	propose(&svc, &a, "disk0", TMF_LUN_RESET, 0);
+	assert_int_equal(a.neffects, 2);
+	apply_fini(&a);
+	is_last(&svc, "disk0", 0, 0);
+	tasks_service_ops.snapshot(&svc, &b);
+	assert_int_equal(b.err, 0);
+	assert_int_equal(b.len, 0);
+	wbuf_fini(&b);
+	propose(&svc, &a, "disk0", TMF_LUN_RESET, 5);
+	apply_fini(&a);
+	propose(&svc, &a, "disk0", TMF_LUN_RESET, 0); /* on its way when the version rose */
+	apply_fini(&a);
+	is_last(&svc, "disk0", 5, 5);
 	tasks_clear(&svc);
 }
 
@@ -258,7 +279,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(lun_reset), cmocka_unit_test(clear_task_set), cmocka_unit_test(abort_others),
-		cmocka_unit_test(malformed), cmocka_unit_test(last_functions), cmocka_unit_test(snapshots),
+		cmocka_unit_test(malformed), cmocka_unit_test(last_functions),
+		cmocka_unit_test(without_an_identity_it_is_not_remembered), cmocka_unit_test(snapshots),
 		cmocka_unit_test(malformed_snapshots),
 	};
 
