@@ -156,7 +156,7 @@ static void a_store_without_a_list_asks_for_all(void **state)
 
 	(void)state;
 	f->node[2].disk.nmembers = 0;
-	assert_int_equal(f->node[2].disk.version, 2);
+	assert_int_equal(f->node[2].disk.version, REPLOG_VERSION);
 	fake_start(f, 2);
 	fake_settle(f);
 	assert_non_null(strstr(replog_why(f->node[2].log), "waiting for node 1,"));

@@ -157,7 +157,7 @@ static int teardown(void **state)
 {
 	(void)state;
 	for (unsigned i = 0; i < 2; i++) {
-		free((void *)f.lu[i]->resv);
+		pr_view_free(f.lu[i]->resv);
 		lu_free(f.lu[i]);
 	}
 	alua_service_free(f.d.alua);

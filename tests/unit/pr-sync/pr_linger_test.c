@@ -141,7 +141,7 @@ static char holder(struct pr_service *s, const char *lu)
 			who = all[i].who;
 	}
 	assert_int_equal(v != NULL, who != 0);
-	free(v);
+	pr_view_free(v);
 	return who;
 }
 
