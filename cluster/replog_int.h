@@ -38,7 +38,7 @@ struct inflight {
 	struct cds_list_head link;
 	uint64_t position;
 	uint32_t pending; /* runs not yet answered, plus one while they are being handed out */
-	bool stale;	  /* of a state that a snapshot has replaced: the join waits for it; its position is of another stream */
+	bool stale;	  /* of a state that a snapshot has replaced, in another stream: the join waits for it */
 	uint32_t nruns;
 	struct inflight_run {
 		struct effects_run run;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What is gathered for the store, what is committed together, and who hears of it. Topology: a worker without its thread,
- * the test does its work when it wants to; a store that writes down what it is given.
+ * What is gathered for the store, what is committed together, and who hears of it. Topology: a worker without its
+ * thread, the test does its work when it wants to; a store that writes down what it is given.
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -261,8 +261,8 @@ static void memory_shortage_is_a_failure(void **state)
 
 static struct replog_lineage full_lineage(void)
 {
-	struct replog_lineage l = { .era = 3, .generation = 500, .history = ~0ull, .position = 1ull << 40, .partial = true,
-				    .nknown = REPLOG_KNOWN_MAX, .nmembers = REPLOG_MEMBERS_MAX };
+	struct replog_lineage l = { .era = 3, .generation = 500, .history = ~0ull, .position = 1ull << 40,
+				    .partial = true, .nknown = REPLOG_KNOWN_MAX, .nmembers = REPLOG_MEMBERS_MAX };
 
 	for (uint32_t i = 0; i < REPLOG_KNOWN_MAX; i++)
 		l.known[i] = ~0ull - i;
@@ -280,11 +280,13 @@ static int take_value(struct store *s, const struct store_batch *b)
 
 	(void)s;
 	for (size_t at = 0; at < b->body.len; at += sizeof(h) + h.klen + h.vlen) {
+		const uint8_t *key = b->body.data + at + sizeof(h);
+
 		memcpy(&h, b->body.data + at, sizeof(h));
-		if (h.klen != strlen(PERSIST_LINEAGE_KEY) || memcmp(b->body.data + at + sizeof(h), PERSIST_LINEAGE_KEY, h.klen))
+		if (h.klen != strlen(PERSIST_LINEAGE_KEY) || memcmp(key, PERSIST_LINEAGE_KEY, h.klen))
 			continue;
 		value_len = h.vlen;
-		memcpy(value, b->body.data + at + sizeof(h) + h.klen, h.vlen);
+		memcpy(value, key + h.klen, h.vlen);
 	}
 	return b->err;
 }

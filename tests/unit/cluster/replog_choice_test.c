@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Which of two stored states goes on, and who may take part in it. Topology: 2 or 3 members in one process over
- * tests/unit/cluster/fake_cpg.c, started from what the test has put on their disks. Promises as in the design: P1 nothing
- * acknowledged is lost, P9 fail closed.
+ * tests/unit/cluster/fake_cpg.c, started from what the test has put on their disks. Promises as in the design: P1
+ * nothing acknowledged is lost, P9 fail closed.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -25,8 +25,8 @@ static struct fake fake;
 		.known = { __VA_ARGS__ }                                                                            \
 	}
 
-/* Histories have the number of their generation times ten, or one more where there are two. Node 1 has 1 in its cell, node 2
- * has 2. */
+/* Histories have the number of their generation times ten, or one more where there are two. Node 1 has 1 in its cell,
+ * node 2 has 2. */
 static const struct {
 	const char *what;
 	struct replog_lineage on[2];
@@ -34,7 +34,7 @@ static const struct {
 	bool diverged; /* the other one */
 } rows[] = {
 	{ "the one that knows the other's history", { LINE(1, 3, 30, 9, 30), LINE(1, 4, 40, 5, 40, 30) }, 2, false },
-	{ "and has had fewer memberships than its joiner", { LINE(1, 5, 50, 5, 50, 90), LINE(1, 9, 90, 9, 90) }, 1, false },
+	{ "and has had fewer memberships", { LINE(1, 5, 50, 5, 50, 90), LINE(1, 9, 90, 9, 90) }, 1, false },
 	{ "and began earlier", { LINE(2, 3, 30, 9, 30), LINE(1, 4, 40, 5, 40, 30) }, 2, false },
 	{ "the later start from stores", { LINE(2, 3, 31, 5, 31, 20), LINE(1, 9, 90, 9, 90, 20) }, 1, true },
 	{ "the newer history", { LINE(1, 3, 30, 9, 30, 20), LINE(1, 4, 41, 5, 41, 20) }, 2, true },

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The exchange of digests: whose state is right, and which digests are compared. Topology: 2 or 3 members in one process over
- * tests/unit/cluster/fake_cpg.c. Promise: P3 one log, one state.
+ * The exchange of digests: whose state is right, and which digests are compared. Topology: 2 or 3 members in one process
+ * over tests/unit/cluster/fake_cpg.c. Promise: P3 one log, one state.
  */
 #include <setjmp.h>
 #include <stdarg.h>

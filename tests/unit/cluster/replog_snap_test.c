@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The way of a state to a joiner: in pieces, which may be bent, and its announcement. Topology: 3 members in one process over
- * tests/unit/cluster/fake_cpg.c; node 3 joins nodes 1 and 2, node 1 is its source. Promises as in the design: P1
+ * The way of a state to a joiner: in pieces, which may be bent, and its announcement. Topology: 3 members in one process
+ * over tests/unit/cluster/fake_cpg.c; node 3 joins nodes 1 and 2, node 1 is its source. Promises as in the design: P1
  * acknowledged is everywhere, P3 one state, P9 fail closed.
  */
 #include <setjmp.h>

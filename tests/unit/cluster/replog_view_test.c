@@ -89,7 +89,8 @@ static void a_slow_joiner_holds_up_nobody(void **state)
 	fake_fini(f);
 }
 
-/* From the stores: who is in the group is to have the state before anything can be acknowledged in it, unless it leaves. */
+/* From the stores: who is in the group is to have the state before anything can be acknowledged in it, unless it leaves.
+ */
 static void a_start_waits_for_those_who_are_here(void **state)
 {
 	for (unsigned leaves = 0; leaves < 2; leaves++) {

@@ -165,9 +165,10 @@ static void each_sync_of_a_compaction_counts(void **state)
 static void write_record(const void *body, uint32_t len)
 {
 	uint32_t le = htole32(len);
-	uint32_t crc = htole32(~crc32_iscsi((unsigned char *)body, len, crc32_iscsi((unsigned char *)&le, sizeof(le), ~0u)));
+	uint32_t crc = crc32_iscsi((unsigned char *)&le, sizeof(le), ~0u);
 	FILE *f = state_log("a");
 
+	crc = htole32(~crc32_iscsi((unsigned char *)body, len, crc));
 	fwrite(&le, sizeof(le), 1, f);
 	fwrite(&crc, sizeof(crc), 1, f);
 	fwrite(body, len, 1, f);
