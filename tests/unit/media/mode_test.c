@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "media/mode.pb-c.h"
 #include "media/mode_service.h"
 
 #define OPS (&mode_service_ops)
@@ -219,6 +220,48 @@ static void what_is_malformed_changes_nothing(void **state)
 	assert_int_equal(svc.n, 0);
 }
 
+/* An older version knows fewer fields; each that the mask names has a value. */
+static void fewer_fields_are_an_older_versions(void **state)
+{
+	static const struct {
+		uint32_t mask, values;
+		bool good;
+	} rows[] = {
+		{ 1u << MODE_SWP, MODE_SWP + 1, true },
+		{ 1u << MODE_SWP, MODE_SWP, false },
+		{ 1u << MODE_SWP, MODE_FIELDS, true },
+		{ 1u << MODE_SWP, MODE_FIELDS + 1, false },
+	};
+	uint8_t value[MODE_FIELDS + 1] = { 0 }, buf[256];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct mode_service svc = { 0 };
+		Mode__Change c = MODE__CHANGE__INIT;
+		Mode__Values v = MODE__VALUES__INIT, d = MODE__VALUES__INIT;
+		Mode__Nexus n = MODE__NEXUS__INIT;
+		struct wbuf msg = { .data = buf };
+		struct apply a;
+
+		v.mask = rows[i].mask;
+		v.value = (ProtobufCBinaryData){ rows[i].values, value };
+		d.mask = rows[i].mask;
+		d.value = (ProtobufCBinaryData){ MODE_FIELDS, value };
+		n.port = (ProtobufCBinaryData){ strlen(nexus.port), (uint8_t *)nexus.port };
+		n.rtpi = nexus.rtpi;
+		c.action = MODE__ACTION__ACTION_SELECT;
+		c.lu = "disk0";
+		c.values = &v;
+		c.defaults = &d;
+		c.nexus = &n;
+		msg.len = mode__change__pack(&c, buf);
+		assert_int_equal(apply(&svc, &a, &msg), rows[i].good ? 0 : -EBADMSG);
+		assert_int_equal(svc.n, rows[i].good);
+		apply_fini(&a);
+		mode_service_clear(&svc);
+	}
+}
+
 static bool tells(struct apply *a)
 {
 	bool told = count(a, EFFECT_UA) == 1;
@@ -358,6 +401,7 @@ int main(void)
 		cmocka_unit_test(survives_power_loss),
 		cmocka_unit_test(members_stay_equal),
 		cmocka_unit_test(what_is_malformed_changes_nothing),
+		cmocka_unit_test(fewer_fields_are_an_older_versions),
 		cmocka_unit_test(only_news_is_told),
 		cmocka_unit_test(clock_and_logs),
 		cmocka_unit_test(malformed_clock_and_logs),
