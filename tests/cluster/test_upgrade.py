@@ -61,7 +61,8 @@ def build_of(version):
     return tree / "build"
 
 
-@pytest.fixture(params=[(1, "standby"), (1, "forward"), (2, "standby")], ids=str)
+@pytest.fixture(params=[(1, "standby"), (1, "forward"), (2, "standby")],
+                ids=lambda p: "{}-{}".format(*p))
 def old_pair(request, tmp_path):
     """Two nodes of the older version; version and what the others do are in the id."""
     version, non_owner = request.param
