@@ -34,7 +34,7 @@
 	X(GROUPS_FORGOTTEN, 2000, "a node that starts from its store has no LUN group that came by a generation") \
 	X(VERSION_EARLY, 500, "the protocol's version rises although not every configured node is there") \
 	X(VERSION_FORGOTTEN, 4000, "the protocol's version in use is not kept on stable storage") \
-	X(MODE_UA_LOST, 500, "one node forgets the unit attentions of MODE SELECT") \
+	X(MODE_UA_LOST, 2000, "one node forgets the unit attentions of MODE SELECT") \
 	X(MODE_NO_PERSIST, 60000, "MODE SELECT with SP=1 is answered without being durable") \
 	X(NEXUS_KEEPS, 2000, "the end of an I_T nexus does not release what it has by RESERVE") \
 	X(RESET_KEEPS, 2000, "a LOGICAL UNIT RESET releases no RESERVE and resets no mode parameter") \
