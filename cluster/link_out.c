@@ -216,8 +216,8 @@ void link_out_aborted(void *arg, struct scsi_cmd *cmd)
 
 /* ---- commands of which nobody here knows what became of them --------------------------------------------------- */
 
-/* An owner that is only lost may be alive, and what it has under way reach the medium; there is another epoch when it is known to be
- * off, or has closed the devices. */
+/* An owner that is only lost may be alive, and what it has under way reach the medium; there is another epoch when it
+ * is known to be off, or has closed the devices. */
 static bool owner_changed(const struct slot *s)
 {
 	const struct alua_gate *gate = lu_read(s->cmd->lu, gate);
@@ -273,7 +273,7 @@ static void unknown_too_long(struct slot *s)
 
 	if (s->out->r->now - s->cmd->held_since < gate->hold_limit_ms * LINK_MS)
 		return;
-	if (s->cmd->aborted && gate->lost) /* whoever has aborted it hears of its end when nothing of it can come any more */
+	if (s->cmd->aborted && gate->lost) /* whoever has aborted it is told when nothing of it can come any more */
 		return;
 	cmd_sense(abandon(s), SENSE_LU_NOT_READY_TRANSITION);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Commands that travel over the link: which of the initiators' commands it is that another node executes; what can be planted there. */
+/* Commands that travel over the link: which of the initiators' it is that another node executes; what can be planted. */
 #include <string.h>
 
 #include "cluster/link_dup.h"
@@ -32,7 +32,7 @@ static bool planted(enum plant p)
 	return node_planted(sim_world()->cur, p);
 }
 
-/* ---- at the owner ---------------------------------------------------------------------------------------------------------- */
+/* ---- at the owner ---------------------------------------------------------------------------------------- */
 
 int __real_remote_begin(struct remote_nexuses *t, struct remote_cmd *rc, const struct remote_request *q, uint32_t len);
 int __wrap_remote_begin(struct remote_nexuses *t, struct remote_cmd *rc, const struct remote_request *q, uint32_t len);
@@ -90,7 +90,7 @@ void __wrap_link_dup_done(struct link_dup *d, uint64_t id, const struct link_ans
 	__real_link_dup_done(d, id, planted(PLANT_FORWARD_FORGETS) ? &forgotten : a);
 }
 
-/* ---- where they entered --------------------------------------------------------------------------------------------------------- */
+/* ---- where they entered ---------------------------------------------------------------------------------- */
 
 bool __real_link_is_write(const struct scsi_cmd *cmd);
 bool __wrap_link_is_write(const struct scsi_cmd *cmd);

@@ -31,6 +31,7 @@
  *     load_pr.c       PERSISTENT RESERVE IN and OUT, RESERVE and RELEASE of SPC-2
  *     load_lu.c       MODE SELECT and SENSE, SET and REPORT TIMESTAMP, LOG SELECT, READ CAPACITY; the operator's resizes
  *     load_tmf.c      task management
+ *     forward.c       their commands where another node executes them; faults planted in what the link decides
  *     crm.c           the cluster manager: who owns a group, fencing
  *     admin.c         changes of the configuration: who asks, who carries out
  *     upgrade.c       programs of two versions: upgrades, the way back, what is refused

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * TCP under the link, and the operations of io_uring that the link uses. A connection is two streams of bytes: what is sent is on its
- * way, arrives in pieces, in order, as long as nothing parts the two nodes, and is then in the receiver's kernel, from where it can be
- * read even after the connection was reset. A connection that is closed is reset: of what is on its way a part may still arrive. A
- * node without power resets nothing. A partition holds everything up, and so does a link network that is cut.
+ * TCP under the link, and the operations of io_uring that the link uses. A connection is two streams of bytes: what is
+ * sent is on its way, arrives in pieces, in order, as long as nothing parts the two nodes, and is then in the
+ * receiver's kernel, from where it can be read even after the connection was reset. A connection that is closed is
+ * reset: of what is on its way a part may still arrive. A node without power resets nothing. A partition holds
+ * everything up, and so does a link network that is cut.
  *
  * An operation ends when it can and its reactor comes to it.
  */
@@ -18,7 +19,7 @@
 
 #define FD_BASE (1 << 21)
 
-/* ---- predicates -------------------------------------------------------------------------------------------------------- */
+/* ---- predicates ------------------------------------------------------------------------------------------ */
 
 bool tcp_is(int fd)
 {
@@ -50,7 +51,7 @@ static struct tcp_socket *listener(struct sim *s, uint32_t node)
 	return NULL;
 }
 
-/* ---- sockets -------------------------------------------------------------------------------------------------------------- */
+/* ---- sockets --------------------------------------------------------------------------------------------- */
 
 static struct tcp_socket *socket_new(struct sim *s, uint32_t node)
 {
@@ -103,7 +104,7 @@ static struct tcp_socket *connected(struct sim *s, struct tcp_socket *k, uint32_
 	return end;
 }
 
-/* ---- the network ------------------------------------------------------------------------------------------------------------ */
+/* ---- the network ----------------------------------------------------------------------------------------- */
 
 bool tcp_arrive(struct sim *s)
 {
@@ -185,7 +186,7 @@ void tcp_clear(struct sim *s)
 			socket_free(&s->socket[i]);
 }
 
-/* ---- operations ---------------------------------------------------------------------------------------------------------------- */
+/* ---- operations ------------------------------------------------------------------------------------------ */
 
 struct io_uring_sqe *__wrap_reactor_sqe(struct reactor *r, struct reactor_op *op);
 struct io_uring_sqe *__wrap_reactor_sqe(struct reactor *r, struct reactor_op *op)
@@ -286,7 +287,7 @@ static int op_end(struct node *n, const struct io_uring_sqe *sqe)
 	case IORING_OP_RECV:
 		return op_recv(n->sim, k, sqe);
 	case IORING_OP_SENDMSG:
-		return can_send(k) ? (int)transmit(n->sim, k, (const struct msghdr *)(uintptr_t)sqe->addr, ~0ul) : -EPIPE;
+		return can_send(k) ? (int)transmit(n->sim, k, (const void *)(uintptr_t)sqe->addr, ~0ul) : -EPIPE;
 	}
 	sim_fail(n->sim, "an operation of io_uring that the simulator does not know: %u", sqe->opcode);
 	return -EINVAL;
@@ -353,7 +354,7 @@ bool tcp_step(struct node *n, unsigned reactor)
 	return false;
 }
 
-/* ---- system calls ----------------------------------------------------------------------------------------------------------------- */
+/* ---- system calls ---------------------------------------------------------------------------------------- */
 
 int __wrap_socket(int domain, int type, int protocol);
 int __wrap_socket(int domain, int type, int protocol)

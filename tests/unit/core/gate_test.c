@@ -295,7 +295,7 @@ static void abort_waits_for_the_fate(void **state)
 	f->lu->gate = &f->gate;
 }
 
-/* Likewise an abort of a task set, for the owner has perhaps not heard of it; what it does not concern it does not wait for. */
+/* Likewise an abort of a task set, for the owner has perhaps not heard of it; it waits for those that it ends only. */
 static void abort_of_a_task_set_waits_for_the_fate(void **state)
 {
 	struct fake_target *f = *state;
