@@ -176,16 +176,27 @@ static void come_to_rest(struct node *n)
 	}
 }
 
+static void forget(struct slot *sl)
+{
+	cmd_abandon(&sl->cmd);
+	cmd_fini(&sl->cmd);
+	sl->busy = false;
+}
+
+/* Those that the owner can't be asked about: whoever waits for their end comes to rest, too. */
+static void forget_forwarded(struct node *n)
+{
+	for (unsigned i = 0; i < SLOTS; i++)
+		if (n->slot[i] && n->slot[i]->busy && n->slot[i]->cmd.state == CMD_FORWARDED)
+			forget(n->slot[i]);
+	come_to_rest(n);
+}
+
 static void free_sessions(struct node *n)
 {
 	for (unsigned i = 0; i < SLOTS; i++) {
-		struct slot *sl = n->slot[i];
-
-		if (sl && sl->busy) {
-			cmd_abandon(&sl->cmd);
-			cmd_fini(&sl->cmd);
-			sl->busy = false;
-		}
+		if (n->slot[i] && n->slot[i]->busy)
+			forget(n->slot[i]);
 		n->slot[i] = NULL;
 	}
 	memset(n->tmf, 0, sizeof(n->tmf));
@@ -197,6 +208,7 @@ static void free_sessions(struct node *n)
 static void free_process(struct node *n)
 {
 	n->d.core.nexus_news.detached = NULL;
+	forget_forwarded(n);
 	cluster_stop(n->d.cluster);
 	come_to_rest(n);
 	free_sessions(n);
