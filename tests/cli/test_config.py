@@ -244,9 +244,50 @@ def test_resize_and_threshold(node):
     node.refused(doc, "LUN disk0", "50331648", "not cut", "leave size")
 
 
+def test_a_group_comes_and_goes(node):
+    both = [{"name": "g0"}, {"name": "g1"}]
+    with_lun = {**node.doc(luns=(0, 1), groups=both), "luns": [node.lun(0), node.lun(1, group="g1")]}
+
+    def groups():
+        return [(g["name"], g["owner"]) for g in node.json("group", "list")["groups"]]
+
+    node.start(node.doc())
+    with Initiator(node) as i:
+        i.ready()
+        assert "add group g1" in node.apply(with_lun)
+        assert groups() == [("g0", "node-a"), ("g1", None)]
+        assert i.attentions() == [LUNS_CHANGED]
+        i.write(0, b"a" * 512).good()
+        assert node.ctl("group", "promote", "g1").returncode == 0
+        i.attentions()
+        at(i, 1).attentions()
+        i.write(5, b"n" * 512).good()
+        assert node.stop() == 0
+    node.start()  # what there is, the store says; the file has one group
+    assert groups() == [("g0", "node-a"), ("g1", None)]
+    assert node.ctl("group", "promote", "g1").returncode == 0
+    with Initiator(node) as i:
+        i.attentions()
+        at(i, 1).attentions()
+        assert i.read(5).data[:512] == b"n" * 512
+        node.apply(node.doc(groups=both))
+        node.refused(node.doc(), "group g1: it has an owner, node node-a", "resource")
+        assert node.ctl("group", "demote", "g1").returncode == 0
+        assert "remove group g1" in node.apply(node.doc())
+        assert groups() == [("g0", "node-a")]
+        gone = node.ctl("group", "promote", "g1")
+        assert gone.returncode == 2 and "there is none of that name" in gone.stderr, gone
+        at(i, 0).attentions()
+        i.write(0, b"b" * 512).good()
+    node.hit()
+    node.start()
+    assert groups() == [("g0", "node-a")]
+
+
 REFUSALS = [
     (lambda n: n.doc(cluster={"name": "two", "log": "local"}), ("cluster", "restart sandemd")),
-    (lambda n: n.doc(groups=[{"name": "g0"}, {"name": "g1"}]), ("group g1", "restart sandemd")),
+    (lambda n: n.doc(groups=[{"name": "g1"}], luns=[], targets=[n.of(TARGET, [])]),
+     ("group g0: LUN disk0 is in it", "without its LUNs first")),
     (lambda n: n.doc(nodes=[{"name": "node-a", "id": 2, "portals": [n.portal]}]), ("nodes", "restart sandemd")),
     (lambda n: n.doc(iscsi={"queue_depth": "7"}), ("iscsi",)),
     (lambda n: n.doc(luns=(), targets=[n.of(TARGET, [0])]), ("next.yaml:", "disk0", "LUN")),
