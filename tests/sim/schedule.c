@@ -98,6 +98,12 @@ void schedule_start(struct sim *s, struct node *n)
 	node_boot(n);
 }
 
+/* In version 1 the side with quorum must have most of the daemons, too: others might begin with what they had before. */
+static bool may_part(const struct sim *s)
+{
+	return !s->partitions && schedule_may_fault(s) && (!upgrade_old_rules(s) || schedule_serving(s) == s->nodes);
+}
+
 static void part(struct sim *s)
 {
 	uint32_t mask = sim_random(s) & ((1u << s->nodes) - 1) << 1;
@@ -223,7 +229,7 @@ void schedule_act(struct sim *s)
 			schedule_crash(s, n, REPLOG_PROCESS_DOWN);
 		break;
 	case 2:
-		if (!s->partitions && schedule_may_fault(s))
+		if (may_part(s))
 			part(s);
 		break;
 	case 3:
