@@ -678,29 +678,57 @@ static bool all_sent(void *arg)
 	return *(bool *)arg;
 }
 
-/* SAM-5 5.3.1: RESERVATION CONFLICT says that the command has not been executed. The write is at the medium of an owner that is then lost; before
- * its node takes it up again, somebody else has reserved the logical unit. */
-static void conflict_after_the_loss_of_the_owner(void **state)
+static void publish(struct alua_gate *gate)
 {
 	published = false;
-	begin_at_the_medium(by_tls(state));
-	taken_over = origin.gate;
-	taken_over.medium = GATE_ADMIT;
-	taken_over.lost = true; /* where the connection ends at once */
-	taken_over.epoch++;
-	reserved = (struct resv_view){ .generation = 99, .kind = RESV_KIND_PR, .type = PR_WRITE_EXCLUSIVE,
-				       .holder = { .port = "iqn.2026-11.test:other,i,0x00023d000001", .rtpi = 1 } };
-	(void)lu_publish(origin.lu, resv, &reserved);
-	(void)lu_publish(origin.lu, gate, &taken_over);
+	(void)lu_publish(origin.lu, gate, gate);
 	barrier = (struct lu_barrier){ .lu = origin.lu, .part = parts, .done = on_published };
 	lu_barrier_start(&barrier);
 	assert_true(control(&origin, &owner, all_sent, &published, 5000));
+}
+
+static void reserved_by_another(void)
+{
+	reserved = (struct resv_view){ .generation = 99, .kind = RESV_KIND_PR, .type = PR_WRITE_EXCLUSIVE,
+				       .holder = { .port = "iqn.2026-11.test:other,i,0x00023d000001", .rtpi = 1 } };
+	(void)lu_publish(origin.lu, resv, &reserved);
+}
+
+/* SAM-5 5.3.1: RESERVATION CONFLICT says that the command has not been executed. The write is at the medium of an owner that is
+ * then lost, and may be alive; somebody else reserves the logical unit. When the owner can't execute it any more (somebody else
+ * was promoted, or its node is back without the group) the command is taken up again. */
+static void after_the_loss_of_the_owner(void **state, const struct alua_gate *known)
+{
+	static struct alua_gate lost;
+
+	begin_at_the_medium(by_tls(state));
+	lost = taken_over = origin.gate;
+	lost.lost = true; /* where the connection ends at once */
+	lost.medium = GATE_HOLD;
+	taken_over.medium = GATE_ADMIT;
+	taken_over.lost = true;
+	taken_over.owner = known->owner;
+	taken_over.epoch += known->epoch;
+	reserved_by_another();
+	publish(&lost);
+	assert_false(control(&origin, &owner, is_set, &write_same_ended, 100));
+	publish(&taken_over);
 	assert_true(control(&origin, &owner, is_set, &write_same_ended, 5000));
 	assert_int_equal(write_same.status, STATUS_CHECK_CONDITION);
 	assert_int_equal(write_same.sense[2] & 0xf, KEY_ABORTED_COMMAND);
 	go_on.fn = do_go_on;
 	reactor_post(&owner.reactor[0], &go_on);
 	end();
+}
+
+static void conflict_when_another_was_promoted(void **state)
+{
+	after_the_loss_of_the_owner(state, &(struct alua_gate){ .owner = 2, .epoch = 1 });
+}
+
+static void conflict_when_the_owner_is_back_without_the_group(void **state)
+{
+	after_the_loss_of_the_owner(state, &(struct alua_gate){ .owner = 0 });
 }
 
 /* What travels with each block goes over the link with it, however often the wire breaks. */
@@ -780,8 +808,9 @@ int main(void)
 		BY_TLS(whole_wire),
 		cmocka_unit_test(abort_reaches_the_owner),
 		BY_TLS(abort_reaches_the_owner),
-		cmocka_unit_test(conflict_after_the_loss_of_the_owner),
-		BY_TLS(conflict_after_the_loss_of_the_owner),
+		cmocka_unit_test(conflict_when_another_was_promoted),
+		BY_TLS(conflict_when_another_was_promoted),
+		cmocka_unit_test(conflict_when_the_owner_is_back_without_the_group),
 		cmocka_unit_test(breaking_wire),
 		BY_TLS(breaking_wire),
 		cmocka_unit_test(protection_information),
