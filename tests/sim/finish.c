@@ -92,7 +92,7 @@ void finish(struct sim *s)
 	upgrade_check(s);
 	admin_check(s);
 	if (!*s->broken) {
-		if (!s->skew) /* version 1 does not tell of a process that was lost and is back before the next membership */
+		if (s->older != 1 || !s->skew) /* version 1 does not tell of a process that was lost and is back before the next membership */
 			history_reservations_end(s);
 		upgrade_check_end(s);
 	}

@@ -46,7 +46,8 @@ struct sim_store { /* in front of the real one */
 
 void fs_power_loss(struct node *n);
 void fs_clear(struct sim_fs *fs);
-bool fs_has(struct node *n, const char *key); /* a node that is not running has stored something under key */
+/* Of what a node that is not running has stored under key: up to max bytes; gives their number, 0 where there is nothing. */
+size_t fs_value(struct node *n, const char *key, void *to, size_t max);
 
 /* fs.c for fs_calls.c */
 struct fs_file *fs_file_new(struct sim_fs *fs);

@@ -107,30 +107,34 @@ unsigned int __wrap_crc32_iscsi(unsigned char *p, int len, unsigned int init)
 
 struct wanted {
 	const char *key;
-	bool found;
+	void *to;
+	size_t max, len;
 };
 
 static int look(void *arg, const char *key, const void *value, size_t len)
 {
 	struct wanted *w = arg;
 
-	(void)value, (void)len;
-	w->found |= !strcmp(key, w->key);
+	if (strcmp(key, w->key) != 0)
+		return 0;
+	w->len = len;
+	if (w->max)
+		memcpy(w->to, value, len < w->max ? len : w->max);
 	return 0;
 }
 
-bool fs_has(struct node *n, const char *key)
+size_t fs_value(struct node *n, const char *key, void *to, size_t max)
 {
-	struct wanted w = { key, false };
+	struct wanted w = { .key = key, .to = to, .max = max };
 	struct store *s;
 	char err[512];
 
 	n->sim->cur = n;
 	if (__real_store_file_open(SIM_STATE_DIR, &s, err, sizeof(err))) {
 		sim_fail(n->sim, "node %u: %s", n->id, err);
-		return false;
+		return 0;
 	}
 	store_each(s, look, &w);
 	store_close(s);
-	return w.found;
+	return w.len;
 }

@@ -136,6 +136,12 @@ static bool differs(const struct lu_model *a, const struct lu_model *b, unsigned
 	return false;
 }
 
+/* Before, a function of task management left nothing behind. */
+static bool remembered(const struct node *n, enum tell t)
+{
+	return t != TELL_RESET || cluster_version(n->d.cluster) >= TASKS_ID_SINCE;
+}
+
 static void owe(struct node *n, const struct history *h, const struct history *before)
 {
 	struct sim *s = n->sim;
@@ -148,7 +154,7 @@ static void owe(struct node *n, const struct history *h, const struct history *b
 		if (se->since >= h->step)
 			continue;
 		for (unsigned t = 0; t < TELLS; t++) {
-			if (!(m->told[t] & 1u << nexus) ||
+			if (!(m->told[t] & 1u << nexus) || !remembered(n, t) ||
 			    !differs(&before->model[h->lu], &s->history[n->history].model[h->lu], nexus, t))
 				continue;
 			se->owed[h->lu] |= 1u << t;

@@ -68,7 +68,7 @@ static void join(struct node *n)
 
 	for (uint32_t i = 0; i < n->sim->nodes; i++)
 		nodes[i] = (struct cluster_node){ i + 1, "n" };
-	if (n->speaks < REPLOG_VERSION)
+	if (n->speaks < 2)
 		p.nservices = SERVICES_OF_1;
 	if (n->sim->plant == PLANT_VERSION_EARLY)
 		p.nnodes = 1;

@@ -152,7 +152,8 @@ struct sim {
 	uint64_t seed, rng, now, steps;
 	bool two_node, device, any_fault, spc2, trace; /* spc2: its initiators prefer RESERVE */
 	bool forwards; /* ports that do not own a group forward */
-	bool skew;	/* some programs are of the version before */
+	bool skew;	/* some programs are of an older version, … */
+	uint32_t older; /* … which speaks this one of the protocol */
 	bool all_new;	/* … and all nodes have been in one group with the newer one */
 	bool upgrade_all; /* at the end */
 	bool prompt; /* at the end: data of commands comes at once */

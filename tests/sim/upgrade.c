@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Rolling upgrade: nodes whose programs speak the oldest version of the protocol that there is a way from, in one
- * schedule of three. An older program is this one, held to the older version, without the services that came later.
+ * Rolling upgrade: nodes whose programs speak the oldest version of the protocol that there is a way from, or the one
+ * before this one's, in one schedule of three. An older program is this one, held to the older version, without the services that came later.
  *
  *   before the version rises: any node may be started with either program, at any moment
  *   afterwards:               the older one does not open the store of a member (P9), and with an empty one it is not taken in
@@ -14,20 +14,24 @@
 #include "cluster/persist.h"
 #include "tests/sim/sim.h"
 
-#define OLDER 1
-
 void upgrade_init(struct sim *s)
 {
 	bool fresh = chance(s, 4); /* a new cluster, with programs of both */
 
 	s->skew = chance(s, 3);
+	s->older = s->skew && chance(s, 2) ? REPLOG_VERSION - 1 : REPLOG_VERSION_MIN;
 	for (uint32_t i = 1; i <= s->nodes; i++)
-		s->node[i].speaks = s->skew && !(fresh && chance(s, 2)) ? OLDER : REPLOG_VERSION;
+		s->node[i].speaks = s->skew && !(fresh && chance(s, 2)) ? s->older : REPLOG_VERSION;
 }
 
+/* One that the older program does not know. */
 static bool version_stored(struct node *n)
 {
-	return fs_has(n, PERSIST_VERSION_KEY);
+	uint8_t value[sizeof(uint32_t)];
+	size_t len = fs_value(n, PERSIST_VERSION_KEY, value, sizeof(value));
+	uint32_t version;
+
+	return len && !persist_version_parse(&version, value, len) && version > n->sim->older;
 }
 
 static unsigned serving_with_newer(const struct sim *s)
@@ -48,16 +52,16 @@ void upgrade_choose(struct node *n)
 	if (s->upgrade_all) {
 		n->speaks = REPLOG_VERSION;
 	} else if (version_stored(n)) {
-		n->speaks = chance(s, 3) ? OLDER : REPLOG_VERSION;
-		if (n->speaks == OLDER && chance(s, 2) && serving_with_newer(s) * 2 > s->nodes) {
+		n->speaks = chance(s, 3) ? s->older : REPLOG_VERSION;
+		if (n->speaks == s->older && chance(s, 2) && serving_with_newer(s) * 2 > s->nodes) {
 			sim_trace(s, "the store of node %u is moved away", n->id);
 			fs_clear(&n->fs);
 			n->newer = false;
 		}
-	} else if (n->speaks == OLDER) {
-		n->speaks = chance(s, 2) ? OLDER : REPLOG_VERSION;
+	} else if (n->speaks == s->older) {
+		n->speaks = chance(s, 2) ? s->older : REPLOG_VERSION;
 	} else if (chance(s, 6)) {
-		n->speaks = OLDER; /* the way it came */
+		n->speaks = s->older; /* the way it came */
 	}
 }
 
@@ -72,18 +76,18 @@ bool upgrade_refused(struct node *n, const char *why)
 
 bool upgrade_old_rules(const struct sim *s)
 {
-	return s->skew && s->version_acked < REPLOG_VERSION;
+	return s->skew && s->older == 1 && s->version_acked < REPLOG_VERSION;
 }
 
 bool upgrade_shut_out(const struct node *n)
 {
-	return n->speaks == OLDER && n->sim->all_new;
+	return n->speaks == n->sim->older && n->sim->all_new;
 }
 
 void upgrade_started(struct node *n)
 {
 	sim_trace(n->sim, "speaks version %u", n->speaks);
-	if (n->speaks == OLDER && n->newer && fs_has(n, PERSIST_LINEAGE_KEY))
+	if (n->speaks == n->sim->older && n->newer && fs_value(n, PERSIST_LINEAGE_KEY, NULL, 0))
 		sim_fail(n->sim, "P9: node %u starts with an older program from what it has stored, although version %u is in use",
 			 n->id, REPLOG_VERSION);
 }
@@ -154,7 +158,7 @@ void upgrade_check(struct sim *s)
 /* All serve: in use is the newest version that was to be had. */
 void upgrade_check_end(struct sim *s)
 {
-	uint32_t version = s->all_new ? REPLOG_VERSION : OLDER;
+	uint32_t version = s->all_new ? REPLOG_VERSION : s->older;
 
 	for (uint32_t i = 1; i <= s->nodes && s->skew; i++)
 		if (cluster_version(s->node[i].d.cluster) != version)
@@ -170,7 +174,7 @@ uint32_t upgrade_due(struct sim *s, bool patience)
 	for (uint32_t i = 1; i <= s->nodes; i++)
 		serving += node_serving(&s->node[i]);
 	for (uint32_t i = 1; i <= s->nodes && s->upgrade_all; i++)
-		if (s->node[i].running && s->node[i].speaks == OLDER && (!patience || serving == s->nodes))
+		if (s->node[i].running && s->node[i].speaks == s->older && (!patience || serving == s->nodes))
 			return i;
 	return 0;
 }
