@@ -173,12 +173,20 @@ void schedule_end_partition(struct sim *s)
 	net_heal(s);
 }
 
-/* The cluster manager stops the groups of a node before its daemon. */
-void schedule_stop(struct sim *s, struct node *n)
+/* The cluster manager stops the groups of a node before its daemon; and what in version 1 a process has inherited from the
+ * one before it, the daemon gives up before it leaves (daemon_shutdown()). */
+static bool has_group(const struct sim *s, const struct node *n)
 {
 	for (unsigned i = 0; i < s->groups; i++)
-		if (s->crm[i].at == n->id)
-			return;
+		if (s->crm[i].at == n->id || (n->running && n->d.ownership[i]->phase != OWNERSHIP_CLOSED))
+			return true;
+	return false;
+}
+
+void schedule_stop(struct sim *s, struct node *n)
+{
+	if (has_group(s, n))
+		return;
 	if (!n->running || n->leaving || n->paused || s->partitions || !schedule_may_fault(s))
 		return;
 	s->count.stops++;
