@@ -13,7 +13,8 @@
  *
  * Quorum is what this member knows, so this decides when it speaks (the leader's VIEW) and serves, and nothing else.
  * One that is slow may not see that quorum was lost: who sees it says so (LAPSE), and all of this side have been
- * without.
+ * without. A VIEW of the slow one may have its place before the LAPSE: who has seen the loss carries it out, and waits
+ * all the same.
  */
 #include <stdio.h>
 

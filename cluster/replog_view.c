@@ -437,7 +437,7 @@ static void view_apply(struct replog *r, const struct view *v)
 	r->history = r->branch = v->history;
 	known_add(r, v->history);
 	r->established = true;
-	r->view_stale = r->lapsed = false;
+	r->view_stale = false;
 	r->grace_end = 0;
 	op_members(r);
 	take_seats(r, v);

@@ -172,6 +172,73 @@ static void who_is_slow_is_told_that_quorum_was_lost(void **state)
 	}
 }
 
+/* Nodes 1 and 3 are parted and have no quorum; node 3 sees that. Then they have it again, and that is all that node 1,
+ * the leader, hears of it. */
+static struct fake *slow_leader(uint32_t version, unsigned schedule)
+{
+	struct fake *f = &fake;
+
+	fake_up(f, 4, version);
+	for (uint32_t i = 1; i <= 4; i++)
+		f->owner[i] = true;
+	fake_device(f, 0);
+	fake_settle(f);
+	f->rng += schedule;
+	f->node[1].hold_quorum = true;
+	fake_partition(f, 1u << 1 | 1u << 3);
+	while (!strstr(replog_why(f->node[3].log), "no quorum"))
+		assert_true(fake_step(f));
+	fake_device(f, 1);
+	f->node[1].hold_quorum = false;
+	return f;
+}
+
+/* The VIEW of one that is slow may come before that is said. Those who know better are not told by it that nobody has
+ * gone on. */
+static void the_word_of_who_is_slow_ends_no_lapse(void **state)
+{
+	unsigned came_before = 0;
+
+	(void)state;
+	for (unsigned schedule = 0; schedule < 100; schedule++) {
+		struct fake *f = slow_leader(REPLOG_VERSION, schedule);
+
+		while (fake_step(f)) {
+			came_before += fake_serving(f, 1);
+			assert_false(fake_serving(f, 3));
+		}
+		assert_false(fake_serving(f, 1));
+		fake_fenced(f, 2);
+		fake_fenced(f, 4);
+		fake_settle(f);
+		assert_true(fake_serving(f, 1) && fake_serving(f, 3));
+		fake_fini(f);
+	}
+	assert_true(came_before > 0);
+}
+
+/* Version 2 has no LAPSE: who has seen the loss waits, and not for ever. */
+static void who_can_not_say_so_waits(void **state)
+{
+	(void)state;
+	for (unsigned asked = 0; asked < 2; asked++) {
+		struct fake *f = slow_leader(2, 0);
+
+		fake_settle(f);
+		assert_false(fake_serving(f, 3));
+		assert_non_null(strstr(replog_why(f->node[3].log), "resolve --keep n3"));
+		if (asked) {
+			assert_int_equal(replog_keep_own(f->node[3].log), 0);
+		} else {
+			fake_fenced(f, 2);
+			fake_fenced(f, 4);
+		}
+		fake_settle(f);
+		assert_true(fake_serving(f, 1) && fake_serving(f, 3));
+		fake_fini(f);
+	}
+}
+
 /* The operator's word counts on whichever of those who wait it is given. */
 static void the_operator_goes_on_after_quorum_was_lost(void **state)
 {
@@ -204,6 +271,8 @@ int main(void)
 		cmocka_unit_test(a_membership_of_ones_own_does_not_outlive_quorum),
 		cmocka_unit_test(who_is_here_need_not_be_asked_for),
 		cmocka_unit_test(who_is_slow_is_told_that_quorum_was_lost),
+		cmocka_unit_test(the_word_of_who_is_slow_ends_no_lapse),
+		cmocka_unit_test(who_can_not_say_so_waits),
 		cmocka_unit_test(the_operator_goes_on_after_quorum_was_lost),
 	};
 
