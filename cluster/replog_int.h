@@ -169,6 +169,8 @@ struct replog {
 	uint8_t snapshot_sha[32];
 	uint64_t snapshot_sent, snapshot_delivered;
 	uint64_t snapshot_round;
+	bool snapshot_awaits; /* joiners are here; none is cut before the store claims snapshot_replaces, see snapshot_for() */
+	uint64_t snapshot_replaces; /* the newest generation that a joiner's store names */
 
 	/* digests */
 	uint64_t check_position, check_last, check_at;
@@ -260,7 +262,9 @@ void join_reset(struct replog *r);
 void join_begin(struct replog *r, uint32_t source);
 bool join_keep(struct replog *r, uint32_t from, const void *msg, size_t len); /* true: kept for later */
 void join_settle(struct replog *r);
-void snapshot_begin(struct replog *r);
+/* Members whose stores name VIEWs up to generation are to get this one's state: at once, or as soon as the store here can
+ * take the place of theirs. */
+void snapshot_for(struct replog *r, uint64_t generation);
 void snapshot_stop(struct replog *r);
 void snapshot_settle(struct replog *r);
 void chunk_deliver(struct replog *r, struct member *from, const struct chunk *c);
@@ -282,6 +286,12 @@ bool op_inflight_any_stale(const struct replog *r);
 void ack_deliver(struct replog *r, struct member *from, const struct ack *a);
 int durable_note(struct replog *r, uint16_t service, const char *object);
 void durable_clear(struct replog *r);
+
+/* replog_claim.c */
+void claim_settle(struct replog *r);
+/* The store names that generation or a later one, or will not for as long as another node is not known to be off. Of a
+ * member that is synced. */
+bool claim_reaches(struct replog *r, uint64_t generation);
 
 /* replog_digest.c */
 void digest_timer(struct replog *r);

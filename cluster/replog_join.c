@@ -271,6 +271,7 @@ static void leave_branch(struct replog *r)
 static void stay(struct replog *r, struct member *w, struct member *self)
 {
 	bool joiners = false;
+	uint64_t replaces = 0;
 
 	if (!self->synced)
 		start_branch(r, self);
@@ -282,10 +283,12 @@ static void stay(struct replog *r, struct member *w, struct member *self)
 
 		m->refused = role > ROLE_JOINS;
 		joiners |= role == ROLE_JOINS;
+		if (role == ROLE_JOINS && m->hello.lineage.committed_generation > replaces)
+			replaces = m->hello.lineage.committed_generation;
 		say_role(r, role, w, m);
 	}
 	if (joiners && source_of(r, w) == self)
-		snapshot_begin(r);
+		snapshot_for(r, replaces);
 }
 
 /*
@@ -455,7 +458,7 @@ void exchange_start(struct replog *r)
 	for (uint32_t i = 0; i < r->nmembers; i++)
 		r->member[i].heard = r->member[i].refused = false;
 	r->exchange = true;
-	r->refused = false;
+	r->refused = r->snapshot_awaits = false;
 	r->exchange_since = r->now;
 	r->exchange_warned = false;
 	r->round++;

@@ -493,58 +493,6 @@ static void ack_settle(struct replog *r)
 	replog_send(r, &out);
 }
 
-static void persist_name(struct replog *r, uint64_t era, uint64_t generation, uint64_t history)
-{
-	struct replog_lineage l;
-
-	replog_lineage(r, &l);
-	l.era = r->persisting_era = era;
-	l.generation = generation;
-	l.history = history;
-	l.partial = false;
-	r->persisting_members = generation == r->generation ? r->members : r->committed_members;
-	l.nmembers = r->persisting_members.n;
-	memcpy(l.member, r->persisting_members.node, sizeof(l.member));
-	r->persisting = generation;
-	r->persisting_history = history;
-	r->io.persist_lineage(r->io.arg, &l);
-}
-
-static bool view_is_everywhere(const struct replog *r)
-{
-	for (uint32_t i = 0; i < r->nmembers; i++) {
-		const struct member *m = &r->member[i];
-
-		if (m->synced && m->node != r->p.node && m->acked < r->view_position && m->beyond.reach < r->view_position)
-			return false;
-	}
-	return true;
-}
-
-/* A store may claim a history only when all others wait for this member: a VIEW has named it, and it has carried out
- * what came before. Then a joiner's copy counts as its source's does; that history has its name already.
- *
- * While a lost member may still be alive this may not be the history that goes on: its name is kept from stable
- * storage until fencing has decided, and so are the answers that depend on it.
- *
- * From version 2 on each VIEW is stored, whether or not an answer depends on it, for it says who may go on without whom:
- * by a joiner when it counts, and by all when its members have said that they have come to it. One that came to this
- * side of a partition only is no part of the history that goes on. */
-static void commit_settle(struct replog *r)
-{
-	bool each = r->version >= 2;
-	uint64_t due = each ? r->generation : r->dirty_generation;
-
-	if (!self_synced(r) || !r->seated || r->done_position < r->serve_from || r->persisting || !r->published)
-		return;
-	if (each && !(member_self(r)->counted && view_is_everywhere(r)))
-		return;
-	if (r->partial && !each)
-		persist_name(r, r->committed_era, r->committed_generation, r->committed_history);
-	else if (!r->nunfenced && due > r->committed_generation)
-		persist_name(r, r->era, r->generation, r->history);
-}
-
 static bool acked_by_all(const struct replog *r, const struct pending *p)
 {
 	const struct ack_beyond own = beyond_done(r);
@@ -586,7 +534,7 @@ static void pendings_settle(struct replog *r)
 void op_settle(struct replog *r)
 {
 	inflight_sweep(r);
-	commit_settle(r);
+	claim_settle(r);
 	ack_settle(r);
 	pendings_settle(r);
 }

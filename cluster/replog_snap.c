@@ -102,10 +102,11 @@ void snapshot_stop(struct replog *r)
 {
 	wbuf_fini(&r->snapshot);
 	r->snapshot_sent = r->snapshot_delivered = 0;
+	r->snapshot_awaits = false;
 }
 
 /* No memory for a snapshot is no reason to stop serving: the joiner has to wait. */
-void snapshot_begin(struct replog *r)
+static void snapshot_begin(struct replog *r)
 {
 	snapshot_stop(r);
 	if (snapshot_cut(r, &r->snapshot) || r->snapshot.len > SNAPSHOT_MAX) {
@@ -116,6 +117,21 @@ void snapshot_begin(struct replog *r)
 	}
 	SHA256(r->snapshot.data, r->snapshot.len, r->snapshot_sha);
 	r->snapshot_round = r->round;
+}
+
+/*
+ * A joiner's copy is partial at first, and takes the place of what its store has. That may be the only copy that claims
+ * all that was acknowledged, when this member has been counted, but its disk is slow: both would then be left with
+ * partial ones. So the store here comes first, and then another exchange (the cut is at its decision). From version 2
+ * on; members of older programs wait as for a large state.
+ */
+void snapshot_for(struct replog *r, uint64_t generation)
+{
+	snapshot_stop(r);
+	r->snapshot_replaces = generation;
+	r->snapshot_awaits = !claim_reaches(r, generation);
+	if (!r->snapshot_awaits)
+		snapshot_begin(r);
 }
 
 static void send_chunk(struct replog *r)
@@ -143,6 +159,8 @@ void snapshot_settle(struct replog *r)
 		send_chunk(r);
 	if (r->snapshot.len && r->snapshot_delivered == r->snapshot.len)
 		snapshot_stop(r);
+	if (r->snapshot_awaits && self_synced(r) && claim_reaches(r, r->snapshot_replaces))
+		exchange_start(r);
 }
 
 /* ---- the joiner: collecting ----------------------------------------------------------------------- */

@@ -24,9 +24,11 @@
  *      followed (better() in replog_join.c).
  *
  * Why there is always one to go on with, when all are here. A state becomes partial only where it is replaced by one
- * that counts (take_snapshot()), and that one's store names a VIEW that the replaced one's history leads to. So of the
- * latest VIEW on any disk there is a copy that is not partial: its member, also a running one, has not taken over
- * anything else.
+ * that counts (take_snapshot()), and that one's store names a VIEW that the replaced one's history leads to: it is not
+ * given away before (snapshot_for()). So of the latest VIEW on any disk there is a copy that is not partial: its member,
+ * also a running one, has not taken over anything else. Where that VIEW cannot be named, because somebody is not known
+ * to be off, the source's store names an earlier one at least, and is the latest when the replaced one is gone; only a
+ * third node's copy, partial and of the VIEW that nobody has any more, may then keep them waiting for the operator.
  *
  * And why no more is asked for: a node that has left, or was lost, is not in the next VIEW, and each VIEW is stored, whether
  * or not anything is acknowledged in it. The last one that was there starts alone.
