@@ -27,7 +27,7 @@ struct history {
 	struct lu_model model[LUS];
 	struct lingering { /* reserved by RESERVE until the member was lost */
 		unsigned nexus; /* + 1; 0: nobody */
-		uint64_t step;
+		uint64_t made, step;
 	} lingers[LUS];
 };
 

@@ -6,11 +6,21 @@
  */
 #include "tests/sim/sim.h"
 
+/* The step at which the nexus, which has the LU reserved in this history, got it. */
+static uint64_t reserved_at(const struct sim *s, int at, unsigned lu, unsigned nexus)
+{
+	int before;
+
+	while ((before = s->history[at].parent) >= 0 && s->history[before].model[lu].pr.reserved_by == nexus)
+		at = before;
+	return s->history[at].step;
+}
+
 void lingers_note(struct node *n, unsigned lu, unsigned nexus)
 {
 	struct history *h = &n->sim->history[n->history];
 
-	h->lingers[lu] = (struct lingering){ nexus, h->step };
+	h->lingers[lu] = (struct lingering){ nexus, reserved_at(n->sim, h->parent, lu, nexus), h->step };
 }
 
 bool lingers_enforced(const struct node *n, unsigned lu)
@@ -28,7 +38,8 @@ static const struct node *holder_lives(const struct node *n, unsigned lu)
 	const struct lingering *l = &s->history[n->history].lingers[lu];
 	const struct node *holder = l->nexus ? &s->node[(l->nexus - 1) % s->nodes + 1] : NULL;
 
-	if (!holder || !holder->running || holder->dying || holder->leaving || holder->state_since >= l->step)
+	if (!holder || !holder->running || holder->dying || holder->leaving || holder->state_since >= l->step ||
+	    holder->began > l->made) /* another process: the nexus has ended */
 		return NULL;
 	return s->history[holder->history].model[lu].pr.reserved_by == l->nexus ? holder : NULL;
 }

@@ -15,6 +15,18 @@ static bool concerns(const struct sim_tmf *t, const struct slot *sl)
 	return t->everywhere || sl->node == t->node;
 }
 
+/* Before version 3 of the protocol a node that was away does not hear of it, and what it had goes on. */
+static bool missed(const struct sim_tmf *t, const struct slot *sl)
+{
+	return cluster_version(t->node->d.cluster) < TASKS_ID_SINCE && sl->node->state_since > sl->step;
+}
+
+static void end(const struct sim_tmf *t, struct slot *sl)
+{
+	if (concerns(t, sl) && !missed(t, sl))
+		sl->ended = true;
+}
+
 static void done(struct tmf *tmf)
 {
 	struct sim_tmf *t = caa_container_of(tmf, struct sim_tmf, tmf);
@@ -29,8 +41,8 @@ static void done(struct tmf *tmf)
 	s->count.tmfs++;
 	for (uint32_t i = 1; i <= s->nodes; i++)
 		for (unsigned k = 0; k < SLOTS; k++)
-			if (s->node[i].running && s->node[i].slot[k] && concerns(t, s->node[i].slot[k]))
-				s->node[i].slot[k]->ended = true;
+			if (s->node[i].running && s->node[i].slot[k])
+				end(t, s->node[i].slot[k]);
 }
 
 static struct sim_tmf *get(struct node *n)

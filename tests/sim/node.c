@@ -226,7 +226,7 @@ void node_boot(struct node *n)
 	n->dying = n->paused = n->left = n->leaving = false;
 	n->history = history_loaded(s);
 	n->restored = -1;
-	n->state_since = s->steps;
+	n->began = n->state_since = s->steps;
 	n->fs.fuse = ~0u;
 	n->admin = (struct admin){ 0 };
 	n->slow = sim_random(s) % 4;

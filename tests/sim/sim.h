@@ -110,6 +110,7 @@ struct node {
 	uint32_t proposing;	  /* identity of the operation under way in it */
 	int history;		  /* of its state, index into sim->history */
 	int restored;		  /* by the last snapshot; -1 */
+	uint64_t began;		  /* step at which the process did */
 	uint64_t state_since;	  /* step at which it began with what it had stored, or took the last snapshot */
 	bool publishing;	  /* everything anew, after it */
 	bool left;		  /* its goodbye is through */
