@@ -222,6 +222,7 @@ void view_settle(struct replog *r);
 void view_deliver(struct replog *r, struct member *from, const struct view *v);
 void view_unsync(struct replog *r, struct member *m, bool node_down);
 void branch_fork(struct replog *r);
+void branch_own(struct replog *r); /* nobody else is of this node's branch any more */
 void branch_abandon(struct replog *r); /* this node's state is no longer good for anything but to be replaced */
 void view_count(struct replog *r);	/* an acknowledgement has come */
 bool view_counts(struct replog *r);	/* false: none that counts is left, and the branch was abandoned */

@@ -298,6 +298,7 @@ static void stay(struct replog *r, struct member *w, struct member *self)
 static void state_given_up(struct replog *r, bool joins)
 {
 	if (r->version >= 3) {
+		branch_own(r); /* others that were of the same one are as much alone with it */
 		r->outdated = r->outdated && !r->diverged;
 		return;
 	}

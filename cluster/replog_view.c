@@ -211,13 +211,18 @@ void branch_fork(struct replog *r)
 			r->branch = mix64(mix64(r->branch, r->member[i].node), r->member[i].incarnation);
 }
 
+void branch_own(struct replog *r)
+{
+	r->branch = mix64(mix64(r->branch, r->p.incarnation), r->round);
+}
+
 void branch_abandon(struct replog *r)
 {
 	for (uint32_t i = 0; i < r->nmembers; i++)
 		r->member[i].synced = r->member[i].counted = false;
 	r->live = r->published = r->established = false;
 	r->outdated = true;
-	r->branch = mix64(mix64(r->branch, r->p.incarnation), r->round);
+	branch_own(r);
 }
 
 /*

@@ -266,7 +266,7 @@ void admin_act(struct sim *s)
 	const struct config_generation *g = n->d.generations && n->running ? config_service_current(n->d.generations) : NULL;
 	struct admin *a = &n->admin;
 
-	if (!g || a->phase != ADMIN_IDLE || !uses_it(n) || n->paused || n->leaving)
+	if (!g || a->phase != ADMIN_IDLE || !uses_it(n) || n->paused || n->stopping)
 		return;
 	s->cur = n;
 	a->phase = ADMIN_PREPARING;

@@ -34,7 +34,7 @@ static void promote(struct sim *s, unsigned i)
 	struct crm_group *g = &s->crm[i];
 	struct node *n = &s->node[1 + sim_random(s) % s->nodes];
 
-	if (!node_serving(n) || n->paused || n->leaving)
+	if (!node_serving(n) || n->paused || n->stopping)
 		return;
 	s->cur = n;
 	g->at = n->id;
@@ -88,7 +88,7 @@ void crm_act(struct sim *s)
 		return;
 	if (!g->at)
 		promote(s, i);
-	else if (!g->promoted || s->node[g->at].leaving || chance(s, 3))
+	else if (!g->promoted || s->node[g->at].stopping || chance(s, 3))
 		demote(s, i);
 }
 

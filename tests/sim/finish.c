@@ -45,7 +45,7 @@ static void operate(struct sim *s, struct node *n, unsigned round)
 	if (!n->running) {
 		if (!s->partitions && (!(s->lost & 1u << n->id) || round > 200))
 			schedule_start(s, n);
-	} else if (state == CLUSTER_DIVERGED && !s->resolved && !upgrade_shut_out(n) && !upgrade_old_rules(s)) {
+	} else if (state == CLUSTER_DIVERGED && !s->resolved && !upgrade_shut_out(n) && !upgrade_undecided(s)) {
 		sim_fail(s, "node %u is refused, although nobody went on without it: %s", n->id, cluster_why(n->d.cluster));
 	} else if (state == CLUSTER_DIVERGED && round % 50 == 49) {
 		cluster_discard_own(n->d.cluster);

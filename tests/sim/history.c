@@ -103,6 +103,7 @@ void history_restored(struct node *n, int history)
 	int before = n->history;
 	bool knew = n->sim->history[before].used;
 
+	n->replaced = before;
 	n->restored = n->history = history;
 	if (knew && !n->on_disk)
 		n->on_disk = before;
@@ -274,6 +275,22 @@ bool history_some(const struct node *n, const struct slot *sl, bool (*is)(const 
 	return !sl->served || !node_serving(n) || !known(n, sl) || somewhere(n, sl, is);
 }
 
+/* What was sent before the last snapshot may still go by the state that it replaced, if that has what is acknowledged; -1: not so. */
+static int former(const struct node *n, const struct slot *sl, int acknowledged)
+{
+	bool may = n->replaced >= 0 && sl->step < n->state_since && history_descends(n->sim, n->replaced, acknowledged);
+
+	return may ? n->replaced : -1;
+}
+
+static bool may_reach(const struct node *n, const struct slot *sl, bool write)
+{
+	int acknowledged = n->sim->lu_frontier[sl->lu];
+	bool (*may)(const struct lu_model *m, const struct slot *sl) = write ? may_execute : may_read;
+
+	return between(sl, n->history, acknowledged, may) || between(sl, former(n, sl, acknowledged), acknowledged, may);
+}
+
 void history_medium(const struct handle *h, struct slot *sl, bool write)
 {
 	const struct node *n = h->node;
@@ -284,7 +301,7 @@ void history_medium(const struct handle *h, struct slot *sl, bool write)
 	if (!history_descends(s, n->history, s->frontier))
 		sim_fail(s, "P2: node %u %s LU %u without knowing operation %u, which is acknowledged", n->id,
 			 write ? "writes" : "reads", sl->lu, s->history[s->frontier].op);
-	else if (!between(sl, n->history, s->lu_frontier[sl->lu], write ? may_execute : may_read))
+	else if (!may_reach(n, sl, write))
 		sim_fail(s, "P2: %s %u of initiator %u reaches LU %u through node %u although operation %u, which shuts it out, is "
 			 "acknowledged", write ? "write" : "read", sl->value, sl->initiator, sl->lu, n->id,
 			 s->history[s->lu_frontier[sl->lu]].op);
@@ -352,23 +369,23 @@ static bool reservation_matches(const struct pr_model *m, const uint8_t *d, uint
 	       get_be64(d + 8) == (m->holder == PR_MODEL_NOBODY ? 0 : m->key[m->holder]);
 }
 
+static bool pr_in_matches(const struct lu_model *lu, const struct slot *sl)
+{
+	const uint8_t *d = sl->cmd.buf;
+	uint32_t len = sl->cmd.data_in_len;
+
+	if (lu->pr.reserved_by) /* which it is not answered under */
+		return false;
+	return sl->kind == OP_PR_KEYS ? keys_match(sl->node->sim, &lu->pr, d, len) : reservation_matches(&lu->pr, d, len);
+}
+
 void history_pr_in(struct node *n, struct slot *sl)
 {
 	struct sim *s = n->sim;
-	const uint8_t *d = sl->cmd.buf;
 
-	for (int i = n->history; i >= 0; i = s->history[i].parent) {
-		const struct pr_model *m = &s->history[i].model[sl->lu].pr;
-
-		if (m->reserved_by) /* which it is not answered under */
-			;
-		else if (sl->kind == OP_PR_KEYS ? keys_match(s, m, d, sl->cmd.data_in_len) :
-					     reservation_matches(m, d, sl->cmd.data_in_len))
-			return;
-		if (i == sl->frontier)
-			break;
-	}
-	sim_fail(s, "P1: PERSISTENT RESERVE IN on node %u, LU %u, answers what no state since operation %u was", n->id, sl->lu,
+	if (!between(sl, n->history, sl->frontier, pr_in_matches) &&
+	    !between(sl, former(n, sl, sl->frontier), sl->frontier, pr_in_matches))
+		sim_fail(s, "P1: PERSISTENT RESERVE IN on node %u, LU %u, answers what no state since operation %u was", n->id, sl->lu,
 		 s->history[sl->frontier].op);
 }
 

@@ -232,7 +232,7 @@ static struct node *path(struct sim *s, unsigned lu)
 
 	if (s->crm[lu].at && sim_random(s) % (s->forwards ? 2 : 4))
 		n = &s->node[s->crm[lu].at];
-	return n->running && !n->paused ? n : NULL;
+	return n->running && !n->paused && !n->stopping ? n : NULL;
 }
 
 void load_one(struct sim *s)

@@ -223,9 +223,9 @@ void node_boot(struct node *n)
 	s->cur = n;
 	sim_trace(s, "starts");
 	memset(&n->d, 0, sizeof(n->d));
-	n->dying = n->paused = n->left = n->leaving = false;
+	n->dying = n->paused = n->left = n->stopping = n->leaving = false;
 	n->history = history_loaded(s);
-	n->restored = -1;
+	n->restored = n->replaced = -1;
 	n->began = n->state_since = s->steps;
 	n->fs.fuse = ~0u;
 	n->admin = (struct admin){ 0 };
@@ -310,9 +310,31 @@ static void has_left(void *arg)
 
 void node_stop(struct node *n)
 {
-	n->sim->cur = n;
+	n->stopping = true;
+}
+
+static bool is_idle(const struct node *n)
+{
+	for (unsigned i = 0; i < SLOTS; i++)
+		if (n->slot[i] && n->slot[i]->busy)
+			return false;
+	for (unsigned i = 0; i < INITIATORS; i++)
+		if (load_tmf_busy(n, i))
+			return false;
+	return true;
+}
+
+/* As daemon_shutdown() has it: nothing of its initiators is under way when it leaves. */
+static bool leave(struct node *n)
+{
+	if (!n->stopping || n->leaving)
+		return false;
+	if (!is_idle(n))
+		return load_data(n);
+	sim_trace(n->sim, "leaves");
 	n->leaving = true;
 	cluster_leave(n->d.cluster, has_left, n);
+	return true;
 }
 
 /* ---- one thing happens on it ------------------------------------------------------------------------------------------------------- */
@@ -373,6 +395,8 @@ bool node_step(struct node *n)
 		crm_node_gone(n->sim, n->id);
 		return true;
 	}
+	if (leave(n))
+		return true;
 	first = sim_random(n->sim) % KINDS;
 	for (unsigned k = 0; k < KINDS; k++)
 		if (try(n, (first + k) % KINDS))

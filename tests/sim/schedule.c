@@ -187,7 +187,7 @@ void schedule_stop(struct sim *s, struct node *n)
 {
 	if (has_group(s, n))
 		return;
-	if (!n->running || n->leaving || n->paused || s->partitions || !schedule_may_fault(s))
+	if (!n->running || n->stopping || n->paused || s->partitions || !schedule_may_fault(s))
 		return;
 	s->count.stops++;
 	sim_trace(s, "node %u is stopped", n->id);

@@ -43,6 +43,7 @@ void upgrade_act(struct sim *s, struct node *n);
 /* n's daemon did not start: true where that is what it has to do. */
 bool upgrade_refused(struct node *n, const char *why);
 void upgrade_started(struct node *n);
+bool upgrade_undecided(const struct sim *s); /* nothing is acknowledged in the newer version yet: it may be gone back on */
 /* A start from the stores waits only for who is in the group. */
 bool upgrade_old_rules(const struct sim *s);
 bool upgrade_shut_out(const struct node *n); /* for its program, n is not taken in */

@@ -87,7 +87,9 @@ struct admin { /* admin.c, of a process */
 struct node {
 	struct sim *sim;
 	uint32_t id;
-	bool up, running, dying, paused, leaving;
+	bool up, running, dying, paused;
+	bool stopping; /* in order: its I_T nexuses end, then … */
+	bool leaving;  /* … it leaves the group */
 	unsigned partition;
 	uint64_t ring_seq; /* of the ring that it is in */
 	bool seen_all; /* two_node: wait_for_all */
@@ -110,6 +112,7 @@ struct node {
 	uint32_t proposing;	  /* identity of the operation under way in it */
 	int history;		  /* of its state, index into sim->history */
 	int restored;		  /* by the last snapshot; -1 */
+	int replaced;		  /* … and what it was before; -1 */
 	uint64_t began;		  /* step at which the process did */
 	uint64_t state_since;	  /* step at which it began with what it had stored, or took the last snapshot */
 	bool publishing;	  /* everything anew, after it */

@@ -74,9 +74,14 @@ bool upgrade_refused(struct node *n, const char *why)
 	return true;
 }
 
+bool upgrade_undecided(const struct sim *s)
+{
+	return s->skew && s->version_acked < REPLOG_VERSION;
+}
+
 bool upgrade_old_rules(const struct sim *s)
 {
-	return s->skew && s->older == 1 && s->version_acked < REPLOG_VERSION;
+	return s->older == 1 && upgrade_undecided(s);
 }
 
 bool upgrade_shut_out(const struct node *n)

@@ -226,6 +226,46 @@ static void who_gives_way_has_its_own_state_still(void **state)
 	assert_true(gave_way > 0);
 }
 
+static bool gives_way(struct fake *f, uint32_t node)
+{
+	return strstr(replog_why(f->node[node].log), "takes the state of");
+}
+
+/* Two members of one side have given way; the others end, and have no more on their disks. One of the two goes on with what it
+ * has, and the other takes its state: they don't go on together, as they did. */
+static void several_who_have_given_way_come_together(void **state)
+{
+	unsigned both = 0;
+
+	(void)state;
+	for (unsigned schedule = 0; schedule < 60; schedule++) {
+		struct fake *f = up(4);
+
+		for (uint32_t i = 1; i <= 4; i++)
+			f->owner[i] = true;
+		f->rng += schedule;
+		f->two_node = true; /* both sides are quorate for a while */
+		fake_partition(f, 1u << 3 | 1u << 4);
+		fake_settle(f);
+		fake_heal(f);
+		while (!gives_way(f, 3) && !gives_way(f, 4))
+			assert_true(fake_step(f));
+		for (unsigned i = 0; i < schedule; i++)
+			fake_step(f);
+		both += gives_way(f, 3) && gives_way(f, 4);
+		fake_crash(f, 1);
+		fake_crash(f, 2);
+		fake_settle(f);
+		fake_start(f, 1);
+		fake_start(f, 2);
+		fake_settle(f);
+		for (uint32_t i = 1; i <= 4; i++)
+			assert_true(fake_serving(f, i));
+		fake_fini(f);
+	}
+	assert_true(both > 0);
+}
+
 /* Node 3 has been alone with memberships of its own, and their number says nothing: others, who have no confirmed
  * membership just then, are still followed, and have acknowledged what it does not know. */
 static struct fake *outnumbered(size_t *a)
@@ -286,6 +326,7 @@ int main(void)
 		cmocka_unit_test(a_store_without_a_list_asks_for_all),
 		cmocka_unit_test(a_joiner_counts_when_the_others_have_stored_it),
 		cmocka_unit_test(who_gives_way_has_its_own_state_still),
+		cmocka_unit_test(several_who_have_given_way_come_together),
 		cmocka_unit_test(who_has_given_way_does_not_outrun_a_branch),
 	};
 
