@@ -78,6 +78,8 @@ static void send_command(struct link_out *o, struct slot *s)
 
 	s->state = SLOT_SENT;
 	request_of(cmd, &q);
+	if (o->auth.peer.speaks >= LINK_SPEAKS_EPOCH)
+		q.epoch = s->epoch;
 	link_conn_send(&o->conn, &s->frame, LINK_COMMAND, s->id, link_command_put(link_frame_meta(&s->frame), &q), cmd->buf,
 		       cmd->row->dir == DIR_OUT ? cmd->data_out_got : 0);
 }

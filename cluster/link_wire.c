@@ -81,13 +81,13 @@ int link_header_get(const uint8_t in[LINK_HEADER_LEN], struct link_header *h)
 	return 0;
 }
 
-/* ---- COMMAND: fixed part, then the two names ----------------------------------------------------------- */
+/* ---- COMMAND: fixed part, the two names, and with FLAG_EPOCH the epoch ----------------------------------------------------------- */
 
-enum { FLAG_READ = 1, FLAG_WRITE = 2, FLAG_READ_ONLY = 4, FLAGS_ALL = 7 };
+enum { FLAG_READ = 1, FLAG_WRITE = 2, FLAG_READ_ONLY = 4, FLAG_EPOCH = 8, FLAGS_ALL = 15 };
 enum { AT_HINT = 0, AT_EXPECTED = 4, AT_RTPI = 8, AT_FLAGS = 10, AT_ATTR = 11, AT_LU_LEN = 12, AT_PORT_LEN = 13,
        AT_CDB = 16, COMMAND_FIXED = AT_CDB + CDB_MAX };
 
-_Static_assert(COMMAND_FIXED + 63 + PORT_NAME_MAX <= LINK_META_MAX, "the longest command fits");
+_Static_assert(COMMAND_FIXED + 63 + PORT_NAME_MAX + sizeof(uint64_t) <= LINK_META_MAX, "the longest command fits");
 
 uint32_t link_command_put(uint8_t *out, const struct remote_request *q)
 {
@@ -97,25 +97,30 @@ uint32_t link_command_put(uint8_t *out, const struct remote_request *q)
 	put32(out + AT_HINT, q->lu_hint);
 	put32(out + AT_EXPECTED, q->expected_len);
 	put16(out + AT_RTPI, q->nexus.rtpi);
-	out[AT_FLAGS] = (q->read ? FLAG_READ : 0) | (q->write ? FLAG_WRITE : 0) | (q->read_only ? FLAG_READ_ONLY : 0);
+	out[AT_FLAGS] = (q->read ? FLAG_READ : 0) | (q->write ? FLAG_WRITE : 0) | (q->read_only ? FLAG_READ_ONLY : 0) |
+			(q->epoch ? FLAG_EPOCH : 0);
 	out[AT_ATTR] = q->attr;
 	out[AT_LU_LEN] = lu;
 	out[AT_PORT_LEN] = port;
 	memcpy(out + AT_CDB, q->cdb, CDB_MAX);
 	memcpy(out + COMMAND_FIXED, q->lu, lu);
 	memcpy(out + COMMAND_FIXED + lu, q->nexus.port, port);
-	return COMMAND_FIXED + lu + port;
+	if (!q->epoch)
+		return COMMAND_FIXED + lu + port;
+	put64(out + COMMAND_FIXED + lu + port, q->epoch);
+	return COMMAND_FIXED + lu + port + sizeof(q->epoch);
 }
 
 int link_command_get(const uint8_t *in, uint32_t len, struct remote_request *q)
 {
-	uint32_t lu, port;
+	uint32_t lu, port, epoch;
 
 	if (len < COMMAND_FIXED)
 		return -EPROTO;
+	epoch = in[AT_FLAGS] & FLAG_EPOCH ? sizeof(q->epoch) : 0;
 	lu = in[AT_LU_LEN];
 	port = in[AT_PORT_LEN];
-	if (len != COMMAND_FIXED + lu + port || !lu || lu >= sizeof(q->lu) || !port || port > PORT_NAME_MAX ||
+	if (len != COMMAND_FIXED + lu + port + epoch || !lu || lu >= sizeof(q->lu) || !port || port > PORT_NAME_MAX ||
 	    memchr(in + COMMAND_FIXED, 0, lu + port) || (in[AT_FLAGS] & ~FLAGS_ALL) || in[AT_ATTR] > ATTR_ACA)
 		return -EPROTO;
 	memset(q, 0, sizeof(*q));
@@ -129,7 +134,9 @@ int link_command_get(const uint8_t *in, uint32_t len, struct remote_request *q)
 	memcpy(q->cdb, in + AT_CDB, CDB_MAX);
 	memcpy(q->lu, in + COMMAND_FIXED, lu);
 	memcpy(q->nexus.port, in + COMMAND_FIXED + lu, port);
-	return 0;
+	if (epoch)
+		q->epoch = get64(in + COMMAND_FIXED + lu + port);
+	return epoch && !q->epoch ? -EPROTO : 0;
 }
 
 /* ---- ANSWER ------------------------------------------------------------------------------------------------ */

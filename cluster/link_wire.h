@@ -35,8 +35,9 @@
 #include "core/sense.h"
 
 #define LINK_VERSION 1 /* of the frames' form, in each header: all nodes have the same */
-#define LINK_SPEAKS 2  /* frame types up to that of this release, said in HELLO and CHALLENGE; 0.1.0 says nothing: 1 */
+#define LINK_SPEAKS 3  /* what this release can read, said in HELLO and CHALLENGE; 0.1.0 says nothing: 1 */
 #define LINK_SPEAKS_ABORT 2
+#define LINK_SPEAKS_EPOCH 3 /* a COMMAND may say the epoch of the ownership */
 #define LINK_HEADER_LEN 32
 #define LINK_META_MAX 480
 #define LINK_DATA_MAX REACTOR_BUF_MAX

@@ -9,6 +9,7 @@
 #include "core/nexus.h"
 #include "core/pi_cmd.h"
 #include "core/range_lock.h"
+#include "core/remote.h"
 #include "core/target.h"
 #include "core/task_set.h"
 #include "core/wipe.h"
@@ -122,6 +123,8 @@ static enum pass gate_alua(struct scsi_cmd *cmd)
 	if (!(flags & (ROW_MEDIUM | ROW_NOT_STANDBY | ROW_NOT_UNAVAILABLE)))
 		return PASS;
 	gate = lu_read(cmd->lu, gate);
+	if (__builtin_expect(cmd->remote, 0) && remote_is_late(cmd, gate))
+		return turn_away(cmd);
 	if (gate->medium == GATE_ADMIT)
 		return PASS;
 	if (gate->no_medium) /* SBC-3 4.4: nothing but the medium is missing */

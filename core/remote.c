@@ -253,6 +253,7 @@ int remote_begin(struct remote_nexuses *t, struct remote_cmd *rc, const struct r
 		return -ENOMEM;
 	rc->nexus->nexus.itl[0].read_only = q->read_only;
 	rc->nexus->commands++;
+	rc->epoch = q->epoch;
 	fill(&rc->cmd, q, &rc->nexus->nexus);
 	cmd_decode(&rc->cmd);
 	if (!acceptable(&rc->cmd, data_len))
@@ -270,6 +271,13 @@ int remote_begin(struct remote_nexuses *t, struct remote_cmd *rc, const struct r
 void remote_execute(struct remote_cmd *rc)
 {
 	cmd_execute(&rc->cmd);
+}
+
+bool remote_is_late(const struct scsi_cmd *cmd, const struct alua_gate *gate)
+{
+	const struct remote_cmd *rc = caa_container_of(cmd, struct remote_cmd, cmd);
+
+	return rc->epoch && rc->epoch != gate->epoch;
 }
 
 void remote_abort(struct remote_cmd *rc)

@@ -8,7 +8,8 @@
  * It goes through the same gates as any other, by the reservations that this node knows, and is in
  * the task set: drains wait for it and PREEMPT AND ABORT reaches it (P2). What the origin has done
  * already, unit attentions, is not done again. Where this node does not admit it (not the owner any
- * more, a transition), it ends at once with cmd.turned_away and nothing done.
+ * more, a transition), it ends at once with cmd.turned_away and nothing done. So does one that was sent
+ * in another epoch of the ownership, though the owner be the same: its origin has answered for it (P6).
  *
  * All on one reactor.
  */
@@ -18,6 +19,7 @@
 #include "core/cmd.h"
 #include "core/nexus_id.h"
 
+struct alua_gate;
 struct core;
 struct remote_nexus;
 
@@ -35,11 +37,13 @@ struct remote_request {
 	bool read, write;
 	enum task_attr attr;
 	uint32_t expected_len; /* bytes, of the initiator */
+	uint64_t epoch; /* of the ownership, when it was sent; 0: not said */
 	uint8_t cdb[CDB_MAX];
 };
 
 struct remote_cmd {
 	struct scsi_cmd cmd;
+	uint64_t epoch; /* as in the request */
 	struct remote_nexus *nexus;
 	void (*done)(struct remote_cmd *rc);
 };
@@ -51,6 +55,9 @@ int remote_begin(struct remote_nexuses *t, struct remote_cmd *rc, const struct r
 
 /* All data is there. done runs now or later. */
 void remote_execute(struct remote_cmd *rc);
+
+/* Sent in another epoch of the ownership than the gate's. */
+bool remote_is_late(const struct scsi_cmd *cmd, const struct alua_gate *gate);
 
 /* Its initiator wants it no more: what has not been done of it is left out. done runs as ever. */
 void remote_abort(struct remote_cmd *rc);

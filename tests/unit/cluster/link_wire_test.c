@@ -87,6 +87,29 @@ static void command_round_trip(void **state)
 	assert_int_equal(out.attr, ATTR_ORDERED);
 	assert_int_equal(out.expected_len, q.expected_len);
 	assert_memory_equal(out.cdb, q.cdb, CDB_MAX);
+	assert_int_equal(out.epoch, 0);
+}
+
+/* LINK_SPEAKS_EPOCH: who does not say one sends what 0.2.0 reads. */
+static void epoch_of_a_command(void **state)
+{
+	static const uint64_t epochs[] = { 1, 0x0123456789abcdef, UINT64_MAX };
+	struct remote_request q = sample(), out;
+	uint8_t wire[LINK_META_MAX];
+	uint32_t without = link_command_put(wire, &q);
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof(epochs) / sizeof(epochs[0]); i++) {
+		q.epoch = epochs[i];
+		assert_int_equal(link_command_put(wire, &q), without + 8);
+		assert_int_equal(link_command_get(wire, without + 8, &out), 0);
+		assert_int_equal(out.epoch, epochs[i]);
+		assert_string_equal(out.nexus.port, q.nexus.port);
+		for (uint32_t n = without; n < without + 8; n++)
+			assert_int_equal(link_command_get(wire, n, &out), -EPROTO);
+	}
+	memset(wire + without, 0, 8);
+	assert_int_equal(link_command_get(wire, without + 8, &out), -EPROTO); /* said, and none */
 }
 
 static void longest_names(void **state)
@@ -176,7 +199,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(header_round_trip), cmocka_unit_test(header_refused),
-		cmocka_unit_test(command_round_trip), cmocka_unit_test(longest_names),
+		cmocka_unit_test(command_round_trip), cmocka_unit_test(epoch_of_a_command), cmocka_unit_test(longest_names),
 		cmocka_unit_test(command_truncated), cmocka_unit_test(answer_round_trip),
 		cmocka_unit_test(garbage),
 	};

@@ -406,6 +406,34 @@ static void remote_has_its_own_identity(void **state)
 	f->lu->resv = NULL;
 }
 
+/* P6: its origin has answered for what it sent before, also where the owner is the same again. */
+static void remote_of_another_epoch_is_turned_away(void **state)
+{
+	static const struct {
+		uint64_t sent, now;
+		bool executed;
+	} rows[] = { { 1, 1, true }, { 1, 2, false }, { 2, 1, false }, { 0, 2, true /* 0.2.0 does not say it */ } };
+	struct fake_target *f = *state;
+	struct remote_nexuses *t = remote_nexuses_new(&f->core, &f->reactor);
+	struct remote_request q = remote_write(1);
+	struct alua_gate gate = f->gate;
+
+	f->lu->gate = &gate;
+	for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		uint64_t before = f->disk.ops[DISK_WRITE];
+		struct remote_cmd rc;
+
+		q.epoch = rows[i].sent;
+		gate.epoch = rows[i].now;
+		assert_int_equal(remote_run(t, &rc, &q, FAKE_BLOCK), 0);
+		assert_int_equal(rc.cmd.turned_away, !rows[i].executed);
+		assert_int_equal(f->disk.ops[DISK_WRITE] - before, rows[i].executed);
+		remote_end(&rc);
+	}
+	f->lu->gate = &f->gate;
+	remote_nexuses_free(t);
+}
+
 /* Held, refused or without a disk: turned away at once, with nothing done; and never sent on. */
 static void remote_is_turned_away(void **state)
 {
@@ -684,7 +712,7 @@ int main(void)
 		T(abort_waits_for_the_fate), T(abort_of_a_task_set_waits_for_the_fate),
 		T(a_fate_that_is_known_is_waited_for_no_more),
 		T(remote_has_its_own_identity),
-		T(remote_is_turned_away),
+		T(remote_is_turned_away), T(remote_of_another_epoch_is_turned_away),
 		T(remote_is_checked),
 		T(remote_is_drained_and_aborted),
 		T(drain_waits_for_what_was_admitted),
