@@ -113,7 +113,8 @@ static enum plant find_plant(const char *name)
 
 int main(int argc, char **argv)
 {
-	struct sim *s = malloc(sizeof(*s));
+	static struct sim world;
+	struct sim *s = &world;
 	const char *one = getenv("SEED");
 	uint64_t from = 1, seeds = 0;
 	enum plant plant = PLANT_NONE;

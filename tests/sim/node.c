@@ -329,6 +329,10 @@ static bool leave(struct node *n)
 {
 	if (!n->stopping || n->leaving)
 		return false;
+	if (upgrade_old_rules(n->sim) && !schedule_may_fault(n->sim)) /* others have ended meanwhile */
+		n->stopping = false;
+	if (!n->stopping)
+		return false;
 	if (!is_idle(n))
 		return load_data(n);
 	sim_trace(n->sim, "leaves");

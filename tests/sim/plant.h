@@ -44,15 +44,15 @@
 	X(CAPACITY_NOT_TOLD, 500, "a new capacity is published by the owner only") \
 	X(NO_RANGE_LOCK, 2000, "others get past the range that a COMPARE AND WRITE has locked") \
 	X(RESET_FORGOTTEN, 4000, "a node that takes a snapshot does not tell its I_T nexuses of the logical unit resets it has missed") \
-	X(MISSED_GOES_ON, 20000, "what a missed function was to end goes on when its node is back") \
+	X(MISSED_GOES_ON, 80000, "what a missed function was to end goes on when its node is back") \
 	X(MISSED_UNTOLD, 4000, "a node that takes a snapshot tells its I_T nexuses nothing of what it has missed") \
 	X(FORWARD_NEXUS, 500, "a forwarded command is judged as one of the owner's own port") \
-	X(FORWARD_OLD_EPOCH, 20000, "the owner executes what comes over the link although its gate does not admit it any more") \
+	X(FORWARD_OLD_EPOCH, 40000, "the owner executes what comes over the link although its gate does not admit it any more") \
 	X(FORWARD_NO_DRAIN, 2000, "the owner does not wait for forwarded commands") \
-	X(FORWARD_FORGETS, 8000, "the owner does not know what it has done for a connection that was lost") \
+	X(FORWARD_FORGETS, 20000, "the owner does not know what it has done for a connection that was lost") \
 	X(FORWARD_AGAIN, 8000, "a write whose link is lost is done again at once") \
-	X(FORWARD_ABORT, 12000, "an abort does not wait for writes of which nobody knows what became of them") \
-	X(FORWARD_CONFLICT, 40000, "a write that may be on the medium ends with RESERVATION CONFLICT") \
+	X(FORWARD_ABORT, 60000, "an abort does not wait for writes of which nobody knows what became of them") \
+	X(FORWARD_CONFLICT, 60000, "a write that may be on the medium ends with RESERVATION CONFLICT") \
 	X(FORWARD_GOOD, 4000, "a COMPARE AND WRITE of which nobody knows what became of it ends with GOOD") \
 	X(NOTHING_LINGERS, 500, "what a lost node's initiators have by RESERVE is not enforced until that node is off")
 

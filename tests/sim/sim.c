@@ -136,7 +136,7 @@ static void clean_up(struct sim *s)
 {
 	disk_free_closed(s);
 	tcp_clear(s);
-	for (uint32_t i = 1; i <= s->values; i++)
+	for (uint32_t i = 1; i <= s->values && i < VALUES; i++)
 		free(s->command[i]);
 }
 
