@@ -72,10 +72,12 @@ void claim_settle(struct replog *r)
 		persist_name(r, r->era, r->generation, r->history, &r->members);
 }
 
-/* What keeps a name from stable storage longer than it takes to store it is not waited for: the joiner may be it. */
+/* What keeps a name from stable storage longer than it takes to store it is not waited for: the joiner may be it. Nor is
+ * a VIEW that has not come here: one of a line that the operator has given up may have a higher number. */
 bool claim_reaches(struct replog *r, uint64_t generation)
 {
+	uint64_t due = generation < r->generation ? generation : r->generation;
 	bool comes = r->partial || r->persisting || (r->seated && !r->nunfenced);
 
-	return r->version < 2 || op_committed(r) >= generation || !(comes && member_self(r)->counted);
+	return r->version < 2 || op_committed(r) >= due || !(comes && member_self(r)->counted);
 }

@@ -49,7 +49,7 @@ static void operate(struct sim *s, struct node *n, unsigned round)
 		sim_fail(s, "node %u is refused, although nobody went on without it: %s", n->id, cluster_why(n->d.cluster));
 	} else if (state == CLUSTER_DIVERGED && round % 50 == 49) {
 		cluster_discard_own(n->d.cluster);
-	} else if (state == CLUSTER_JOINING && s->lost && round == 150 && !schedule_serving(s) && !cluster_keep_own(n->d.cluster)) {
+	} else if (state == CLUSTER_JOINING && (s->lost || upgrade_undecided(s)) && round == 150 && !schedule_serving(s) && !cluster_keep_own(n->d.cluster)) {
 		s->cur = n;
 		sim_trace(s, "the operator goes on with this node's state");
 		history_resolved(s);
