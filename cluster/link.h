@@ -16,7 +16,7 @@
  * (link_dup.h). When there is another epoch of the ownership, so that it can't be executed there any more,
  * it goes through the gates again. (COMPARE AND WRITE, for which that is not the same, ends with
  * ABORTED COMMAND.) All that not longer than the group's hold limit; then 02/04/0A. An
- * aborted one whose owner is lost ends with the epoch, or when that node is back without the group: its abort is
+ * aborted one whose owner is lost ends when that is known to be off, or its node is back, or with the epoch: its abort is
  * answered when nothing of it can reach the medium.
  *
  * Functions: control thread.

@@ -218,14 +218,14 @@ void link_out_aborted(void *arg, struct scsi_cmd *cmd)
 
 /* ---- commands of which nobody here knows what became of them --------------------------------------------------- */
 
-/* An owner that is only lost may be alive, and what it has under way reach the medium. There is another epoch when it
- * is known to be off, or has closed the devices; and there is no owner any more when its node is back in the group: that
- * process has ended, or had ended its commands before it was a member again. */
+/* An owner that is only lost may be alive, and what it has under way reach the medium. It is known to be off by fencing;
+ * or its node is back in the group: that process has ended, or had ended its commands before it was a member again; or there is
+ * another epoch, by a promotion or after it has closed the devices. */
 static bool owner_changed(const struct slot *s)
 {
 	const struct alua_gate *gate = lu_read(s->cmd->lu, gate);
 
-	return gate->epoch != s->epoch || (gate->lost && !gate->owner);
+	return gate->epoch != s->epoch || (gate->lost && gate->owner_off);
 }
 
 /* The slot stays until the peer has said that nothing of it is under way any more. */

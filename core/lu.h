@@ -60,6 +60,7 @@ struct alua_gate {
 	sense_t medium_sense;	  /* with GATE_REFUSE, and for what is held too long */
 	bool nonoptimized;	  /* ports of other nodes than the owner forward: state 1h is in use */
 	bool lost;		  /* the owner has left the membership */
+	bool owner_off;		  /* … and executes nothing any more, if it is lost */
 	uint32_t owner;		  /* node id, 0 = nobody */
 	uint64_t epoch;		  /* of this ownership */
 	bool no_medium;		  /* with GATE_REFUSE: the medium is ejected, all else would admit */

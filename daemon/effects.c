@@ -394,19 +394,22 @@ bool effects_may_live(void *arg, uint32_t node)
 	return false;
 }
 
-/* What its nexuses had by RESERVE is enforced no more (pr-sync/pr_service.h). */
+/* What its nexuses had by RESERVE is enforced no more (pr-sync/pr_service.h), and what was forwarded to it will not be executed
+ * there any more (cluster/link_out.c). */
 void effects_settled(void *arg, uint32_t node)
 {
 	struct daemon *d = arg;
 	struct job *j = job_new(d, d->core.nlus);
 
-	(void)node;
 	for (uint32_t i = 0; j && i < d->core.nlus; i++) {
-		struct change *c = pr_service_lingers(d->pr, d->core.lu[i]->name) ? change_add(j, d->core.lu[i]) : NULL;
+		const struct alua_gate *gate = lu_read(d->core.lu[i], gate);
+		bool lingers = pr_service_lingers(d->pr, d->core.lu[i]->name), waits = gate && gate->lost && gate->owner == node;
+		struct change *c = lingers || waits ? change_add(j, d->core.lu[i]) : NULL;
 
-		j->ok &= !c || publish_resv(c);
+		j->ok &= !c || !lingers || publish_resv(c);
+		j->ok &= !c || !waits || publish_gate(c);
 	}
-	job_start_or_end(j, "releasing what a lost node's initiators had reserved");
+	job_start_or_end(j, "carrying out that a lost node is off");
 }
 
 /* Without a cluster manager nobody else says who owns what. */

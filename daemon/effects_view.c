@@ -130,6 +130,8 @@ static struct alua_gate *gate_for(struct daemon *d, const struct port_map *m, st
 		gate->medium = GATE_REFUSE;
 		gate->medium_sense = SENSE_LU_NOT_SUPPORTED;
 	}
+	if (gate && gate->lost)
+		gate->owner_off = !gate->owner || !effects_may_live(d, gate->owner);
 	free(ports);
 	return gate;
 }

@@ -708,6 +708,7 @@ static void after_the_loss_of_the_owner(void **state, const struct alua_gate *kn
 	taken_over.medium = GATE_ADMIT;
 	taken_over.lost = true;
 	taken_over.owner = known->owner;
+	taken_over.owner_off = known->owner_off;
 	taken_over.epoch += known->epoch;
 	reserved_by_another();
 	publish(&lost);
@@ -726,9 +727,14 @@ static void conflict_when_another_was_promoted(void **state)
 	after_the_loss_of_the_owner(state, &(struct alua_gate){ .owner = 2, .epoch = 1 });
 }
 
+static void conflict_when_the_owner_is_known_to_be_off(void **state)
+{
+	after_the_loss_of_the_owner(state, &(struct alua_gate){ .owner = 2, .owner_off = true });
+}
+
 static void conflict_when_the_owner_is_back_without_the_group(void **state)
 {
-	after_the_loss_of_the_owner(state, &(struct alua_gate){ .owner = 0 });
+	after_the_loss_of_the_owner(state, &(struct alua_gate){ .owner = 0, .owner_off = true });
 }
 
 /* What travels with each block goes over the link with it, however often the wire breaks. */
@@ -811,6 +817,7 @@ int main(void)
 		cmocka_unit_test(conflict_when_another_was_promoted),
 		BY_TLS(conflict_when_another_was_promoted),
 		cmocka_unit_test(conflict_when_the_owner_is_back_without_the_group),
+		cmocka_unit_test(conflict_when_the_owner_is_known_to_be_off),
 		cmocka_unit_test(breaking_wire),
 		BY_TLS(breaking_wire),
 		cmocka_unit_test(protection_information),
