@@ -6,7 +6,7 @@
  *                   │ lost, a write                                 resent under the same id
  *                   └────▶ UNKNOWN ─▶ (connection is back, same daemon) SENT
  *                             ├─▶ (aborted) CANCELLING ─▶ (answer) FREE
- *                             └─▶ (hold limit, or another epoch) ABANDONED ─▶ (connection is back)
+ *                             └─▶ (hold limit, or the owner can't do it any more) ABANDONED ─▶ (connection is back)
  * CANCELLING
  *          DRAINING: answered before the kernel gave the frame back
  */

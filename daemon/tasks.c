@@ -11,48 +11,32 @@
 #include "core/wbuf_message.h"
 #include "daemon/daemon.h"
 #include "daemon/tasks.pb-c.h"
+#include "media/records.h"
 
 /* ---- records -------------------------------------------------------------------------------------------- */
 
-static size_t place(const struct tasks_service *svc, const char *name)
-{
-	size_t lo = 0, hi = svc->n;
-
-	while (lo < hi) {
-		size_t mid = (lo + hi) / 2;
-
-		if (strcmp(svc->lu[mid].name, name) < 0)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo;
-}
-
 static struct tasks_lu *find(const struct tasks_service *svc, const char *name)
 {
-	size_t i = place(svc, name);
+	bool found;
+	size_t i = records_place(svc->lu, svc->n, sizeof(*svc->lu), name, &found);
 
-	return i < svc->n && !strcmp(svc->lu[i].name, name) ? &svc->lu[i] : NULL;
+	return found ? &svc->lu[i] : NULL;
 }
 
 /* Made where there is none; NULL: no memory. */
 static struct tasks_lu *get(struct tasks_service *svc, const char *name)
 {
-	struct tasks_lu *lu = find(svc, name), *grown;
-	size_t i;
+	bool found;
+	size_t i = records_place(svc->lu, svc->n, sizeof(*svc->lu), name, &found);
+	struct tasks_lu *grown;
 
-	if (lu)
-		return lu;
-	grown = reallocarray(svc->lu, svc->n + 1, sizeof(*grown));
+	if (found)
+		return &svc->lu[i];
+	grown = records_insert(svc->lu, svc->n, sizeof(*grown), i, name);
 	if (!grown)
 		return NULL;
 	svc->lu = grown;
-	i = place(svc, name);
-	memmove(&grown[i + 1], &grown[i], (svc->n - i) * sizeof(*grown));
 	svc->n++;
-	grown[i] = (struct tasks_lu){ .last.any = 0 };
-	snprintf(grown[i].name, sizeof(grown[i].name), "%s", name);
 	return &grown[i];
 }
 
